@@ -1,0 +1,25 @@
+"""Errors that end as one line for the user."""
+
+
+class UserError(Exception):
+    """A mistake in the user's data, settings or machine.
+
+    ``str(error)`` is one line: what is wrong, where, and what to do about it.
+    Adapters print that line and keep the traceback for the job's log.
+    """
+
+
+class ConfigError(UserError):
+    """A setting is unknown, has the wrong type or contradicts another one."""
+
+
+class InputError(UserError):
+    """A clip, an audio file or a table cannot be used as it is."""
+
+
+class AssetError(UserError):
+    """A pretrained weight is missing, cannot be fetched or is not what it should be."""
+
+
+class DataError(UserError):
+    """A file of an actor's bundle is missing, truncated or does not fit its neighbours."""
