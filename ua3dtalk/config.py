@@ -1,10 +1,29 @@
-"""Settings: frozen models, one per stage, checked before anything runs."""
+"""Settings: frozen models, one per stage, checked before anything runs.
+
+A setting's value comes from the first of these that names it: the user's config, the budget's preset, the
+method's preset, the default in code. Presets are data (`ua3dtalk/presets`). A wrong config is one line that
+names the key, what was found and what would be right.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import difflib
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ua3dtalk.errors import ConfigError
+
+PRESETS = Path(__file__).parent / "presets"
+ACTOR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+BUILTIN = "builtin"
 
 
 class Settings(BaseModel):
@@ -13,31 +32,319 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class BackendSettings(Settings):
+    """Which of several implementations does a job; `device` and `rasteriser` never make a result stale."""
+
+    landmarks: Literal["mediapipe", "face-alignment"] = Field("mediapipe", description="finds the 478 (68) points")
+    action_units: Literal["blendshapes", "openface"] = Field(
+        "blendshapes", description="where action units come from; openface reads `face.openface_csv`"
+    )
+    speech: Literal["whisper", "file"] = Field(
+        "whisper", description="speech features; file reads `speech.features_file` (HuBERT, wav2vec2, DeepSpeech)"
+    )
+    rasteriser: Literal["auto", "reference", "native", "gsplat"] = Field(
+        "auto", description="auto takes gsplat on a CUDA device and native elsewhere"
+    )
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+
+
+class DemoSettings(Settings):
+    """The built-in actor; seconds and size of the clip that is made for it."""
+
+    seconds: float = Field(24.0, ge=2, le=120, description="length of the built-in actor's clip, s")
+    size: int = Field(512, ge=64, le=1024, description="side of the built-in actor's clip, px")
+
+
 class MediaSettings(Settings):
     """Decoding: `size` is the side of the square frames in px (the budget's, unless given)."""
 
-    size: int = 256
-    max_seconds: float = 3600
-    max_pixels: int = 8192 * 8192
-    margin: float = 1.0  # scales the crop around head and shoulders
+    size: int = Field(256, ge=64, le=2048, multiple_of=2, description="side of the square frames, px")
+    max_seconds: float = Field(3600, gt=0, description="longest clip that is accepted, s")
+    max_pixels: int = Field(8192 * 8192, gt=0, description="largest source frame that is accepted, px")
+    margin: float = Field(1.0, gt=0, le=4, description="scales the crop around head and shoulders")
 
 
 class FaceSettings(Settings):
+    """Landmarks, regions, tracking, expression and layers."""
+
     landmarks: Literal["mediapipe", "face-alignment"] = "mediapipe"
     action_units: Literal["blendshapes", "openface"] = "blendshapes"
-    openface_csv: str | None = None
+    openface_csv: str | None = Field(None, description="OpenFace's table for `{actor}`, read when asked for")
 
 
 class SpeechSettings(Settings):
+    """Speech features."""
+
     encoder: Literal["whisper", "file"] = "whisper"
-    features_file: str | None = None
+    features_file: str | None = Field(None, description="array [S, D] or [W, window, D] for `{actor}`")
 
 
 class RenderingSettings(Settings):
     """What of a held-out frame the render may see besides its audio."""
 
-    driven_by: tuple[Literal["pose", "action_units", "torso"], ...] = ("pose", "action_units", "torso")
+    driven_by: tuple[Literal["pose", "action_units", "torso"], ...] = Field(
+        ("pose", "action_units", "torso"), description="inputs of a held-out frame that its render may see"
+    )
 
 
 class MetricsSettings(Settings):
-    perceptual: Literal["st_lpips_alex", "lpips_squeeze_proxy"] = "st_lpips_alex"
+    """Figures of the report."""
+
+    perceptual: Literal["st_lpips_alex", "lpips_squeeze_proxy"] = Field(
+        "st_lpips_alex", description="perceptual distance; says its backbone in the figure's name"
+    )
+
+
+# A setting that `backends` gives and the stage's own section therefore does not.
+FROM_BACKENDS = {
+    ("face", "landmarks"): "landmarks",
+    ("face", "action_units"): "action_units",
+    ("speech", "encoder"): "speech",
+    ("training", "device"): "device",
+    ("training", "rasteriser"): "rasteriser",
+    ("rendering", "device"): "device",
+    ("rendering", "rasteriser"): "rasteriser",
+}
+
+# The section of the config that a stage reads.
+SECTION_OF_STAGE = {
+    "builtin_actor": "demo",
+    "locate": "media",
+    "decode": "media",
+    "landmarks": "face",
+    "regions": "face",
+    "tracking": "face",
+    "expression": "face",
+    "layers": "face",
+    "speech": "speech",
+    "train_mouth": "training",
+    "train_face": "training",
+    "train_fuse": "training",
+    "render_test": "rendering",
+    "metrics": "metrics",
+}
+
+
+@cache
+def section_models() -> dict[str, type[BaseModel]]:
+    """The settings class of each section."""
+    # Here and not at the top: training imports this module for the base class of its settings.
+    try:
+        training = importlib.import_module("ua3dtalk.training.settings").TrainingSettings
+    except ModuleNotFoundError:  # TODO remove as soon as the room stands
+        training = type("TrainingSettings", (BaseModel,), {"model_config": ConfigDict(frozen=True, extra="allow")})
+    return {
+        "backends": BackendSettings,
+        "demo": DemoSettings,
+        "media": MediaSettings,
+        "face": FaceSettings,
+        "speech": SpeechSettings,
+        "training": training,
+        "rendering": RenderingSettings,
+        "metrics": MetricsSettings,
+    }
+
+
+class ClipEntry(Settings):
+    """One source clip of an actor as the config names it."""
+
+    path: str = Field(min_length=1)
+    emotion: str | None = Field(None, min_length=1)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """An actor: the clips in order; none for the built-in one, which makes its own."""
+
+    name: str
+    clips: tuple[ClipEntry, ...]
+
+    @property
+    def builtin(self) -> bool:
+        return not self.clips
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole config, merged with its presets and checked."""
+
+    actors: Mapping[str, Actor]
+    method: str
+    budget: str
+    seed: int
+    sections: Mapping[str, BaseModel]
+
+    def stage(self, name: str, actor: str | None = None) -> Any:
+        """Settings object of one stage; `{actor}` in a text setting becomes the actor's name."""
+        section = SECTION_OF_STAGE[name]
+        settings = self.sections[section]
+        changes = {
+            field: getattr(self.sections["backends"], backend)
+            for (place, field), backend in FROM_BACKENDS.items()
+            if place == section and field in type(settings).model_fields
+        }
+        if actor is not None:
+            values = {key: getattr(settings, key) for key in type(settings).model_fields}
+            texts = {key: value for key, value in values.items() if isinstance(value, str) and "{actor}" in value}
+            changes |= {key: value.replace("{actor}", actor) for key, value in texts.items()}
+        return settings.model_copy(update=changes)
+
+
+def load_config(raw: Mapping[str, Any]) -> Config:
+    """Check a parsed config.yaml and merge it with its presets.
+
+    Args:
+        raw: what YAML gave, not changed.
+    Raises:
+        ConfigError: one line with the dotted key, what was found and what would be right.
+    """
+    models = section_models()
+    _known(raw, {"actors", "method", "budget", "seed", *models}, "")
+    method, budget = (_preset_name(raw, kind) for kind in ("method", "budget"))
+    merged: dict[str, Any] = {}
+    for preset in (_preset("method", method), _preset("budget", budget)):
+        _known(preset, models, "")
+        merged = _merge(merged, preset)
+    user = {name: _section(raw.get(name), name) for name in models}
+    for (section, field), backend in FROM_BACKENDS.items():
+        if field in user[section]:
+            raise ConfigError(f"{section}.{field}: is set by backends.{backend}; move it there")
+    merged = _merge(merged, user)
+    sections = {name: _build(model, merged.get(name) or {}, name) for name, model in models.items()}
+    seed = raw.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
+        raise ConfigError(f"seed: found {_show(seed)}; give a whole number from 0 to 2147483647")
+    return Config(_actors(raw.get("actors")), method, budget, seed, sections)
+
+
+def preset_names(kind: Literal["method", "budget"]) -> list[str]:
+    """Names of the presets that lie in `ua3dtalk/presets`."""
+    return sorted(path.stem for path in (PRESETS / f"{kind}s").glob("*.yaml"))
+
+
+def _preset_name(raw: Mapping[str, Any], kind: Literal["method", "budget"]) -> str:
+    name = raw.get(kind, {"method": "baseline", "budget": "demo"}[kind])
+    if name not in preset_names(kind):
+        raise ConfigError(f"{kind}: found {_show(name)}; {_choice(str(name), preset_names(kind))}")
+    return str(name)
+
+
+def _preset(kind: str, name: str) -> dict[str, Any]:
+    import yaml
+
+    return yaml.safe_load((PRESETS / f"{kind}s" / f"{name}.yaml").read_text()) or {}
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, mapping by mapping; lists and values are replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            value = _merge(merged[key], value)
+        merged[key] = value
+    return merged
+
+
+def _section(value: Any, name: str) -> Mapping[str, Any]:
+    if value is None:  # `media:` with everything commented out
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{name}: found {_show(value)}; give keys and values, or leave the section out")
+    return value
+
+
+def _actors(raw: Any) -> dict[str, Actor]:
+    if not isinstance(raw, Mapping) or not raw:
+        raise ConfigError(f"actors: found {_show(raw)}; give at least one, as in `actors: {{May: {{clips: builtin}}}}`")
+    actors = {str(name): _actor(name, value) for name, value in raw.items()}
+    seen: dict[str, str] = {}
+    for name in actors:
+        # results/May and results/may are one folder on file systems that ignore case
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            raise ConfigError(f"actors.{name}: differs from actors.{other} in case only; rename one")
+    return actors
+
+
+def _actor(name: Any, value: Any) -> Actor:
+    if not isinstance(name, str) or not ACTOR_NAME.fullmatch(name):
+        raise ConfigError(
+            f"actors.{name}: found {_show(name)} as a name; use 1 to 64 letters, digits, _ and -, a letter or digit first"
+        )
+    place = f"actors.{name}"
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{place}: found {_show(value)}; give `clips: builtin` or `clips: [video.mp4]`")
+    _known(value, {"clips"}, f"{place}.")
+    clips = value.get("clips")
+    if clips == BUILTIN:
+        return Actor(name, ())
+    if not isinstance(clips, list) or not clips:
+        raise ConfigError(f"{place}.clips: found {_show(clips)}; give `builtin` or a list of video files")
+    entries = tuple(_clip(clip, f"{place}.clips[{index}]") for index, clip in enumerate(clips))
+    return Actor(name, entries)
+
+
+def _clip(value: Any, place: str) -> ClipEntry:
+    if isinstance(value, str):
+        value = {"path": value}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{place}: found {_show(value)}; give a path, or `{{path: a.mp4, emotion: happy}}`")
+    entry: ClipEntry = _build(ClipEntry, value, place)
+    return entry
+
+
+def _known(raw: Mapping[Any, Any], allowed: Any, place: str) -> None:
+    for key in raw:
+        if key not in allowed:
+            raise ConfigError(f"{place}{key}: unknown key; {_choice(str(key), list(allowed))}")
+
+
+def _build(model: type[BaseModel], values: Mapping[str, Any], place: str) -> Any:
+    """The model from values; the first thing wrong becomes one line."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(_explain(model, error, place)) from None
+
+
+def _explain(model: type[BaseModel], error: ValidationError, place: str) -> str:
+    first = error.errors(include_url=False)[0]
+    location = [part for part in first["loc"] if not (isinstance(part, str) and "[" in part)]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    if first["type"] == "extra_forbidden":
+        group = _model_at(model, location[:-1])
+        return f"{place}{key}: unknown key; {_choice(str(location[-1]), list(group.model_fields))}"
+    if first["type"] == "missing":
+        return f"{place}{key}: is missing; give it"
+    found = _show(first["input"])
+    if "expected" in first.get("ctx", {}):
+        return f"{place}{key}: found {found}; allowed: {first['ctx']['expected']}"
+    message = first["msg"].removeprefix("Value error, ").replace("\n", " ")
+    return f"{place}{key}: found {found}; {message[:1].lower()}{message[1:]}"
+
+
+def _model_at(model: type[BaseModel], location: list[Any]) -> type[BaseModel]:
+    """The settings class that a path of keys inside `model` leads to."""
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            model = _inner_model(model.model_fields[part].annotation) or model
+    return model
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, UnionType, tuple, list):
+        return next((found for part in get_args(annotation) if (found := _inner_model(part))), None)
+    return None
+
+
+def _choice(found: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(found, allowed, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"allowed: {', '.join(sorted(allowed))}"
+
+
+def _show(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
