@@ -1,0 +1,53 @@
+"""The stage: audio of the bundle in, `speech.npz` out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ua3dtalk.config import SpeechSettings
+from ua3dtalk.errors import AssetError, ConfigError
+from ua3dtalk.speech.clips import check_length, clip_samples
+from ua3dtalk.speech.files import read_features
+from ua3dtalk.speech.mel import log_mel
+from ua3dtalk.speech.picture import draw_speech
+from ua3dtalk.speech.whisper import encode_clip, load_encoder
+from ua3dtalk.subject import Clip, Subject
+from ua3dtalk.workflow import atomic, progress
+
+
+def extract_features(
+    *, subject: Subject, model: Path | None, out: Path, picture: Path, settings: SpeechSettings, state: str
+) -> None:
+    """Write `speech.npz`: features float16 [2 T, D] (50 Hz), mel float32 [4 T, 80] (100 Hz), encoder, state.
+
+    Args:
+        subject: audio.wav and clips.json are read.
+        model: folder of the Whisper weights (`assemble_whisper`); not needed for features from a file.
+        out, picture: files to write.
+        settings: which encoder.
+        state: stored beside the arrays.
+    """
+    samples = subject.audio()
+    check_length(samples, subject.frame_count)
+    clips = subject.clips
+    mel = np.concatenate([log_mel(clip_samples(samples, clip)) for clip in clips])
+    if settings.encoder == "file":
+        if not settings.features_file:
+            raise ConfigError('speech.features_file: name the .npy file that encoder "file" reads')
+        features, encoder = read_features(settings.features_file, clips), Path(settings.features_file).name
+    else:
+        if model is None:
+            raise AssetError("the Whisper model's folder was not given")
+        features, encoder = _encode_clips(model, samples, clips), "whisper-base"
+    with atomic(out) as temporary:
+        np.savez(temporary, features=features, mel=mel, encoder=np.array(encoder), state=np.array(state))
+    draw_speech(picture, samples, features, mel, clips, encoder)
+
+
+def _encode_clips(model: Path, samples: np.ndarray, clips: Sequence[Clip]) -> np.ndarray:
+    """Whisper's tokens clip by clip: float16 [2 T, D]."""
+    encode = load_encoder(model)
+    return np.concatenate([encode_clip(encode, clip_samples(samples, clip)) for clip in progress(clips, "speech")])
