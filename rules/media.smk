@@ -1,0 +1,57 @@
+"""From source clips to frames and sound on one frame index."""
+
+
+rule locate:
+    """Find the face in each clip and choose one square crop per clip."""
+    input:
+        clips=source_clips,
+        model=asset("face_landmarker"),
+    output:
+        crop="results/{actor}/crop.json",
+        picture=report(
+            "results/{actor}/pictures/locate.png",
+            caption="captions/locate.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/locate.log",
+    benchmark:
+        "results/{actor}/benchmarks/locate.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    params:
+        state=state_of("locate"),
+    script:
+        "../workflow_scripts/locate.py"
+
+
+rule decode:
+    """Decode to 25 fps by time, crop, resize; sound to 16 kHz mono of the same length."""
+    input:
+        clips=source_clips,
+        crop="results/{actor}/crop.json",
+    output:
+        clips="results/{actor}/clips.json",
+        video="results/{actor}/video.npy",
+        audio="results/{actor}/audio.wav",
+        picture=report(
+            "results/{actor}/pictures/decode.png",
+            caption="captions/decode.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/decode.log",
+    benchmark:
+        "results/{actor}/benchmarks/decode.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    params:
+        state=state_of("decode"),
+    script:
+        "../workflow_scripts/decode.py"

@@ -1,0 +1,31 @@
+"""Numbers that can be compared."""
+
+
+rule metrics:
+    """Figures of the renders, of the truth itself and of three trivial opponents."""
+    input:
+        **BUNDLE,
+        rows="results/{actor}/renders/test.json",
+        frames="results/{actor}/renders/test",
+        landmarker=asset("face_landmarker"),
+        perceptual=asset("stlpips_alex"),
+    output:
+        metrics="results/{actor}/metrics.json",
+        picture=report(
+            "results/{actor}/pictures/metrics.png",
+            caption="captions/metrics.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/metrics.log",
+    benchmark:
+        "results/{actor}/benchmarks/metrics.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+    params:
+        state=state_of("metrics"),
+    script:
+        "../workflow_scripts/metrics.py"

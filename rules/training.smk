@@ -1,0 +1,94 @@
+"""The three stages of training: inside of the mouth, face, and both together."""
+
+BUNDLE = {
+    "clips": "results/{actor}/clips.json",
+    "video": "results/{actor}/video.npy",
+    "audio": "results/{actor}/audio.wav",
+    "landmarks": "results/{actor}/landmarks.npz",
+    "regions": "results/{actor}/regions.npy",
+    "tracking": "results/{actor}/tracking.npz",
+    "expression": "results/{actor}/expression.npz",
+    "plate": "results/{actor}/layers/plate.png",
+    "torso": "results/{actor}/layers/torso.npy",
+    "speech": "results/{actor}/speech.npz",
+}
+
+
+rule train_mouth:
+    """Train the branch that fills the open mouth."""
+    input:
+        **BUNDLE,
+    output:
+        model="results/{actor}/model/mouth.safetensors",
+        picture=report(
+            "results/{actor}/pictures/train_mouth.png",
+            caption="captions/train_mouth.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/train_mouth.log",
+    benchmark:
+        "results/{actor}/benchmarks/train_mouth.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 8
+    resources:
+        mem_mb=6000,
+    params:
+        state=state_of("train_mouth"),
+    script:
+        "../workflow_scripts/train_branch.py"
+
+
+rule train_face:
+    """Train the branch of face and hair."""
+    input:
+        **BUNDLE,
+    output:
+        model="results/{actor}/model/face.safetensors",
+        picture=report(
+            "results/{actor}/pictures/train_face.png",
+            caption="captions/train_face.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/train_face.log",
+    benchmark:
+        "results/{actor}/benchmarks/train_face.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 8
+    resources:
+        mem_mb=6000,
+    params:
+        state=state_of("train_face"),
+    script:
+        "../workflow_scripts/train_branch.py"
+
+
+rule train_fuse:
+    """Let colours and opacities of both branches agree on whole frames."""
+    input:
+        **BUNDLE,
+        mouth="results/{actor}/model/mouth.safetensors",
+        face="results/{actor}/model/face.safetensors",
+    output:
+        model="results/{actor}/model/fused.safetensors",
+        picture=report(
+            "results/{actor}/pictures/train_fuse.png",
+            caption="captions/train_fuse.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/train_fuse.log",
+    benchmark:
+        "results/{actor}/benchmarks/train_fuse.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 8
+    resources:
+        mem_mb=6000,
+    params:
+        state=state_of("train_fuse"),
+    script:
+        "../workflow_scripts/train_fuse.py"

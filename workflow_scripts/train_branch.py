@@ -1,0 +1,19 @@
+"""Rules train_mouth and train_face."""
+
+from pathlib import Path
+
+from ua3dtalk.workflow import job
+
+with job(snakemake) as run:
+    from ua3dtalk.training.stages import train_branch
+
+    train_branch(
+        subject=run.subject,
+        branch=run.rule.removeprefix("train_"),
+        out=Path(snakemake.output.model),
+        picture=Path(snakemake.output.picture),
+        settings=run.settings,
+        seed=run.seed,
+        state=run.state,
+        checkpoint=Path(snakemake.output.model).with_name(f".{run.rule}.checkpoint"),
+    )

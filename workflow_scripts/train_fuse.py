@@ -1,0 +1,20 @@
+"""Rule train_fuse."""
+
+from pathlib import Path
+
+from ua3dtalk.workflow import job
+
+with job(snakemake) as run:
+    from ua3dtalk.training.stages import train_fuse
+
+    train_fuse(
+        subject=run.subject,
+        face=Path(snakemake.input.face),
+        mouth=Path(snakemake.input.mouth),
+        out=Path(snakemake.output.model),
+        picture=Path(snakemake.output.picture),
+        settings=run.settings,
+        seed=run.seed,
+        state=run.state,
+        checkpoint=Path(snakemake.output.model).with_name(f".{run.rule}.checkpoint"),
+    )
