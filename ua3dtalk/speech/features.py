@@ -13,7 +13,7 @@ from ua3dtalk.speech.clips import check_length, clip_samples
 from ua3dtalk.speech.files import read_features
 from ua3dtalk.speech.mel import log_mel
 from ua3dtalk.speech.picture import draw_speech
-from ua3dtalk.speech.whisper import encode_clip, load_encoder
+from ua3dtalk.speech.whisper import encode_clip, load_encoder, position_share
 from ua3dtalk.subject import Clip, Subject
 from ua3dtalk.workflow import atomic, progress
 
@@ -25,7 +25,7 @@ def extract_features(
 
     Args:
         subject: audio.wav and clips.json are read.
-        model: folder of the Whisper weights (`assemble_whisper`); not needed for features from a file.
+        model: folder of the Whisper weights (`whisper_base` of the assets); not needed for features from a file.
         out, picture: files to write.
         settings: which encoder.
         state: stored beside the arrays.
@@ -50,4 +50,7 @@ def extract_features(
 def _encode_clips(model: Path, samples: np.ndarray, clips: Sequence[Clip]) -> np.ndarray:
     """Whisper's tokens clip by clip: float16 [2 T, D]."""
     encode = load_encoder(model)
-    return np.concatenate([encode_clip(encode, clip_samples(samples, clip)) for clip in progress(clips, "speech")])
+    position = position_share(encode)
+    return np.concatenate(
+        [encode_clip(encode, clip_samples(samples, clip), position) for clip in progress(clips, "speech")]
+    )

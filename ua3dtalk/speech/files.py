@@ -27,7 +27,7 @@ def read_features(pattern: str, clips: Sequence[Clip]) -> np.ndarray:
     if CLIP_FIELD not in pattern:
         if len(clips) > 1:
             raise ConfigError(
-                f"speech.features_file: {len(clips)} clips need one file each: write {CLIP_FIELD} where the clip's name goes"
+                f"speech.features_file: {len(clips)} clips need a file each: write {CLIP_FIELD} for the clip's name"
             )
         return fit_length(load_tokens(Path(pattern), clips[0].length), clips[0].length, pattern)
     parts = []

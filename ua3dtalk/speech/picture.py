@@ -30,7 +30,7 @@ def thin(rows: np.ndarray, columns: int = COLUMNS) -> np.ndarray:
 def draw_speech(
     path: Path, samples: np.ndarray, features: np.ndarray, mel: np.ndarray, clips: Sequence[Clip], encoder: str
 ) -> None:
-    """Mel, loudness and the features' leading components on one time axis; lines where a clip or its test part begins."""
+    """Mel, loudness and the features' leading components on one time axis, with lines at the clips' borders."""
     from matplotlib.figure import Figure
 
     seconds = len(mel) / (4 * FPS)

@@ -2,47 +2,31 @@
 
 The weights are the published faster-whisper-base (MIT) in CTranslate2's format. Only the encoder runs, so neither a
 tokenizer nor a language is needed.
+
+The encoder adds a position to every token, and a fifth of the tokens' variance (the four strongest principal components
+on real clips) is nothing but the place in the 30 s window. A head trained on one clip would learn the clock instead of
+the sound, so the position's share is taken off: the mean encoding of stationary noise at the same place. Measured on
+three clips (64 components, ridge regression to lip opening and width): mean correlation .53 before, .57 after.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ua3dtalk.errors import AssetError
 from ua3dtalk.subject import SAMPLES_PER_FRAME, TOKENS_PER_FRAME
-from ua3dtalk.workflow import atomic
 
 WINDOW_TOKENS = 1500  # the 30 s that the encoder was trained on
 MARGIN_TOKENS = 250  # 5 s of a window's inner end that are context only
 SAMPLES_PER_TOKEN = SAMPLES_PER_FRAME // TOKENS_PER_FRAME
 MODEL_FILES = ("model.bin", "config.json", "vocabulary.txt")
 
+NOISE_LEVELS = (0.003, 0.01, 0.03)  # from a quiet room to a loud one, full scale 1
+
 Encoder = Callable[[np.ndarray], np.ndarray]
-
-
-def assemble_whisper(parts: Sequence[Path], config: Path, vocabulary: Path, out: Path) -> Path:
-    """Lay the model folder that CTranslate2 opens.
-
-    Args:
-        parts: the pieces of model.bin in order (one piece when it is whole).
-        config, vocabulary: config.json and vocabulary.txt of the same model.
-        out: folder to make.
-    Returns:
-        out, holding `MODEL_FILES`.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with atomic(out / "model.bin") as temporary, temporary.open("wb") as whole:
-        for part in parts:
-            with part.open("rb") as piece:
-                shutil.copyfileobj(piece, whole, 1 << 22)
-    for source, name in ((config, "config.json"), (vocabulary, "vocabulary.txt")):
-        with atomic(out / name) as temporary:
-            shutil.copyfile(source, temporary)
-    return out
 
 
 def load_encoder(folder: Path) -> Encoder:
@@ -73,12 +57,21 @@ def window_starts(tokens: int) -> list[int]:
     return starts
 
 
-def encode_clip(encode: Encoder, samples: np.ndarray) -> np.ndarray:
+def position_share(encode: Encoder) -> np.ndarray:
+    """What a token holds of its place in the window and not of the sound: float32 [1500, D]."""
+    rng = np.random.default_rng(0)
+    count = WINDOW_TOKENS * SAMPLES_PER_TOKEN
+    encodings = [encode(whisper_mel(rng.normal(0, level, count).astype(np.float32))) for level in NOISE_LEVELS]
+    return np.mean(encodings, axis=0)
+
+
+def encode_clip(encode: Encoder, samples: np.ndarray, position: np.ndarray | float = 0.0) -> np.ndarray:
     """Tokens of one clip.
 
     Args:
         encode: from `load_encoder`.
         samples: float32 [n * 640], 16 kHz.
+        position: [1500, D] from `position_share`, taken off every window.
     Returns:
         float16 [2 n, D]; token j is centred at 20 j ms after the clip's start. Of overlapping windows each keeps
         what is at least 5 s away from its inner ends, so no token is computed without its context.
@@ -88,7 +81,7 @@ def encode_clip(encode: Encoder, samples: np.ndarray) -> np.ndarray:
     kept = []
     for number, start in enumerate(starts):
         piece = samples[start * SAMPLES_PER_TOKEN : (start + WINDOW_TOKENS) * SAMPLES_PER_TOKEN]
-        window = encode(whisper_mel(piece))
+        window = encode(whisper_mel(piece)) - position
         left = 0 if number == 0 else MARGIN_TOKENS
         right = tokens - start if number == len(starts) - 1 else WINDOW_TOKENS - MARGIN_TOKENS
         kept.append(window[left:right].astype(np.float16))

@@ -31,9 +31,7 @@ def mel_windows(speech: Speech, clips: Sequence[Clip], frames: np.ndarray, radiu
     return row_windows(speech.mel, MEL_PER_FRAME, clips, frames, radius)
 
 
-def row_windows(
-    rows: np.ndarray, per_frame: int, clips: Sequence[Clip], frames: np.ndarray, radius: int
-) -> np.ndarray:
+def row_windows(rows: np.ndarray, per_frame: int, clips: Sequence[Clip], frames: np.ndarray, radius: int) -> np.ndarray:
     """Windows over rows that come `per_frame` to a frame.
 
     Args:
