@@ -30,6 +30,10 @@ from ua3dtalk.face.landmarker import (
 from ua3dtalk.subject import FPS, Clip, Subject
 from ua3dtalk.workflow import atomic, progress
 
+# mediapipe's VIDEO mode smooths with a One-Euro filter that lags by 0.3 to 0.8 frames and takes up to a fifth of the
+# mouth's amplitude. Its time constant is in seconds: time stamps 100 s apart switch it off and keep the tracking.
+TIMESTAMP_STEP_MS = 100_000
+
 FAN_WEIGHTS = "2DFAN4-11f355bf06.pth.tar"
 FAN_ADDRESS = f"https://www.adrianbulat.com/downloads/python-fan/{FAN_WEIGHTS}"
 
@@ -60,7 +64,7 @@ def extract_landmarks(
         with FaceLandmarker(model, video=True) as landmarker:
             for i in range(clip.first, clip.end):
                 next(ticks)
-                found = landmarker(video[i], (i - clip.first) * 1000 // FPS)
+                found = landmarker(video[i], (i - clip.first) * TIMESTAMP_STEP_MS)
                 if found is not None:
                     points[i], blendshapes[i], valid[i] = found.points, found.blendshapes, True
             names = names or landmarker.names
@@ -137,7 +141,7 @@ def _draw(
     subject: Subject, points: np.ndarray, blendshapes: np.ndarray, valid: np.ndarray, names: tuple[str, ...]
 ) -> Any:
     parts = (
-        ((FACE_OVAL), (90, 200, 255)),
+        (FACE_OVAL, (90, 200, 255)),
         (RIGHT_EYE, (80, 255, 80)),
         (LEFT_EYE, (80, 255, 80)),
         (RIGHT_BROW, (255, 200, 60)),
