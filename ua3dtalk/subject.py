@@ -101,7 +101,8 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class Tracking:
-    """K [3, 3] px, world_to_camera [T, 4, 4], neutral [478, 3] m, residual [T] px."""
+    """K [T, 3, 3] px (constant within a clip: crops differ), world_to_camera [T, 4, 4], neutral [478, 3] m,
+    residual [T] px (NaN where no face is seen)."""
 
     K: np.ndarray
     world_to_camera: np.ndarray
