@@ -3,13 +3,13 @@
 snakemake --cores all results/May/metrics.json
 """
 
-import os
 import sys
 import time
 from pathlib import Path
 
 from snakemake.utils import min_version
 
+from ua3dtalk import driver
 from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.config import load_config
 from ua3dtalk.errors import ConfigError
@@ -26,6 +26,9 @@ try:
     CONFIG = load_config(config)
 except ConfigError as error:
     sys.exit(f"ua3dtalk: config: {error}")
+
+if workflow.is_main_process and driver.enter():
+    print("ua3dtalk: the run before this one was killed; going on from what it finished", file=sys.stderr)
 
 STATES = States(CONFIG, Path(workflow.basedir))
 STARTED = time.time()

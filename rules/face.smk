@@ -55,6 +55,7 @@ rule regions:
     input:
         clips="results/{actor}/clips.json",
         video="results/{actor}/video.npy",
+        landmarks="results/{actor}/landmarks.npz",
         model="results/.assets/bisenet.onnx",
     output:
         regions="results/{actor}/regions.npy",
@@ -140,6 +141,7 @@ rule layers:
     input:
         clips="results/{actor}/clips.json",
         video="results/{actor}/video.npy",
+        landmarks="results/{actor}/landmarks.npz",
         regions="results/{actor}/regions.npy",
     output:
         plate="results/{actor}/layers/plate.png",

@@ -133,11 +133,14 @@ def job(snakemake: Any) -> Iterator[Job]:
     Args:
         snakemake: the object that Snakemake puts into a script.
     """
+    from ua3dtalk.driver import end_with_parent  # which needs `atomic`
+
     actor = getattr(snakemake.wildcards, "actor", "")
     frame = Job(snakemake.rule, actor, getattr(snakemake.params, "state", ""), dict(snakemake.config))
     outputs = [Path(path) for path in snakemake.output]
     log = Path(snakemake.log[0])
     record = log.with_suffix(".json")
+    end_with_parent()
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(snakemake.threads)
     start = time.monotonic()
