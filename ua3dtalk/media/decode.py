@@ -1,0 +1,156 @@
+"""The stage that turns an actor's clips into the bundle's frames and sound."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ua3dtalk.config import MediaSettings
+from ua3dtalk.errors import DataError, InputError
+from ua3dtalk.media.audio import aligned_audio, write_wav
+from ua3dtalk.media.frames import Square, frames_at, sample_frames
+from ua3dtalk.media.picture import SOURCE_HEIGHT, contact_sheet
+from ua3dtalk.media.probe import probe
+from ua3dtalk.media.rows import RowWriter
+from ua3dtalk.subject import FPS, SAMPLES_PER_FRAME, split_point
+from ua3dtalk.workflow import atomic
+
+PROGRESS_SECONDS = 5.0
+SOURCES_SHOWN = 4
+# A picture that ends this much before its header says was cut off.
+MISSING_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One clip of crop.json and where its sound begins on its own clock."""
+
+    entry: dict[str, Any]
+    crop: Square
+    start: float
+    seconds: float
+
+
+def decode_clips(
+    *,
+    crop: Path,
+    out_clips: Path,
+    out_video: Path,
+    out_audio: Path,
+    picture: Path,
+    settings: MediaSettings,
+    state: str,
+) -> None:
+    """Cut, resize and lay an actor's clips end to end: 25 frames a second by time, 16 kHz mono of T/25 s.
+
+    Args:
+        crop: crop.json with the clips and one square each, in px of the upright source.
+        out_clips: clips.json.
+        out_video: video.npy uint8 [T, size, size, 3] RGB.
+        out_audio: audio.wav, 16 bit, T * 640 samples.
+        picture: png with the crops, twelve frames and the sound.
+        settings: side of the frames, limits.
+        state: hash that is written into clips.json.
+    Raises:
+        InputError, DataError: a clip is not what it was when the crop was made, or cannot be decoded.
+    """
+    parts = [_part(entry, settings) for entry in _entries(crop)]
+    with atomic(out_video) as video_file, atomic(out_audio) as audio_file:
+        lengths = _write_video(video_file, parts, settings)
+        envelope = _write_audio(audio_file, parts, lengths)
+        firsts = [sum(lengths[:number]) for number in range(len(lengths))]
+        video = np.load(video_file, mmap_mode="r")
+        contact_sheet(picture, video, envelope, firsts, list(_sources(parts, settings)))
+    with atomic(out_clips) as clips_file:
+        clips_file.write_text(json.dumps(_document(parts, lengths, settings, state), indent=1) + "\n")
+
+
+def _entries(crop: Path) -> list[dict[str, Any]]:
+    try:
+        entries = json.loads(Path(crop).read_text())["clips"]
+        if not entries:
+            raise ValueError("no clips in it")
+        return list(entries)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{crop} cannot be read ({error}): delete it and run again") from error
+
+
+def _part(entry: dict[str, Any], settings: MediaSettings) -> _Part:
+    path = entry["path"]
+    found = probe(path, settings)
+    with open(path, "rb") as stream:
+        if hashlib.file_digest(stream, "sha256").hexdigest() != entry["sha256"]:
+            raise DataError(f"{path} has changed since its crop was made: run again, or delete crop.json")
+    return _Part(entry, Square.near(*entry["crop"]), found.video_start, found.duration)
+
+
+def _write_video(path: Path, parts: list[_Part], settings: MediaSettings) -> list[int]:
+    """Append every clip's frames to one .npy; returns the number of frames of each clip."""
+    lengths = []
+    with RowWriter(path, (settings.size, settings.size, 3)) as rows:
+        for number, part in enumerate(parts, 1):
+            before, said = rows.count, time.monotonic()
+            source = part.entry["path"]
+            for frame in frames_at(source, FPS, part.crop, settings.size, settings):
+                rows.append(frame)
+                if time.monotonic() - said > PROGRESS_SECONDS:
+                    said = time.monotonic()
+                    done = f"{rows.count - before}/{part.seconds * FPS:.0f}"
+                    print(f"decode: clip {number}/{len(parts)}, frame {done}", file=sys.stderr, flush=True)
+            length = rows.count - before
+            if length < part.seconds * FPS * (1 - MISSING_SHARE) - 1:
+                raise InputError(
+                    f"{source} is damaged: {length / FPS:.1f} of {part.seconds:.1f} s can be decoded; "
+                    "copy or export it again"
+                )
+            lengths.append(length)
+    return lengths
+
+
+def _write_audio(path: Path, parts: list[_Part], lengths: list[int]) -> np.ndarray:
+    """Write the sound of all clips, exactly as long as the picture; returns the peak in each frame, [T]."""
+    envelope = np.zeros(sum(lengths), np.float32)
+
+    def blocks() -> Iterator[np.ndarray]:
+        position = 0
+        for part, length in zip(parts, lengths, strict=True):
+            for block in aligned_audio(part.entry["path"], part.start, length * SAMPLES_PER_FRAME):
+                frames = (position + np.arange(len(block))) // SAMPLES_PER_FRAME
+                np.maximum.at(envelope, frames, np.abs(block))
+                position += len(block)
+                yield block
+
+    write_wav(path, blocks())
+    return envelope
+
+
+def _sources(parts: list[_Part], settings: MediaSettings) -> Iterator[tuple[np.ndarray, float, Square]]:
+    for part in parts[:SOURCES_SHOWN]:
+        _, frame, scale = next(sample_frames(part.entry["path"], 1.0, 2 * SOURCE_HEIGHT, settings))
+        yield frame, scale, part.crop
+
+
+def _document(parts: list[_Part], lengths: list[int], settings: MediaSettings, state: str) -> dict[str, Any]:
+    """clips.json: the fields of `subject.Clip` for each clip on the actor's frame index."""
+    clips, first = [], 0
+    for part, length, train in zip(parts, lengths, split_point(lengths), strict=True):
+        entry = part.entry
+        clips.append(
+            {
+                **{key: entry[key] for key in ("path", "sha256", "emotion", "fps", "width", "height")},
+                "first": first,
+                "length": length,
+                "test_first": first + train,
+                "crop": [part.crop.left, part.crop.top, part.crop.side],
+            }
+        )
+        first += length
+    return {"state": state, "fps": FPS, "size": settings.size, "frames": first, "clips": clips}

@@ -1,0 +1,117 @@
+"""Writing a clip that any player shows: H.264 and AAC in mp4, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import ColorRange, Colorspace
+
+from ua3dtalk.errors import InputError
+from ua3dtalk.subject import AUDIO_RATE, FPS
+from ua3dtalk.workflow import atomic
+
+ENCODER_THREADS = 2  # fixed: the bytes depend on the number of threads
+AUDIO_BIT_RATE = 128_000
+
+
+def write_video(
+    path: Path | str,
+    frames: Iterable[np.ndarray],
+    fps: float = FPS,
+    audio: np.ndarray | None = None,
+    rate: int = AUDIO_RATE,
+    crf: float = 18,
+    preset: str = "veryfast",
+) -> int:
+    """Encode frames as they come; memory does not grow with their number.
+
+    Args:
+        path: .mp4, written atomically.
+        frames: uint8 [H, W, 3] RGB of one size; an odd side grows by one repeated row or column.
+        fps: frames a second.
+        audio: float32 [n] mono in -1..1, or None; longer than the picture it is cut, shorter it ends early.
+        rate: of the audio.
+        crf: constant quality, 0 lossless .. 51; preset: of libx264.
+    Returns:
+        number of frames written.
+    Raises:
+        InputError: no frames at all.
+    """
+    count = 0
+    with atomic(path) as temporary, av.open(temporary, "w", format="mp4", options=_muxer()) as container:
+        video, sound = None, None
+        for frame in frames:
+            if video is None:
+                video = _video_stream(container, frame, fps, crf, preset)
+                sound = _Sound(container, audio, rate) if audio is not None and len(audio) else None
+            container.mux(video.encode(_picture(frame, count)))
+            count += 1
+            if sound is not None:
+                sound.write_until(count / fps)
+        if video is None:
+            raise InputError(f"{path}: there is no frame to write")
+        container.mux(video.encode())
+        if sound is not None:
+            sound.finish()
+    return count
+
+
+def _muxer() -> dict[str, str]:
+    """The index comes first, so that a browser can start; no version strings, so that equal input gives equal bytes."""
+    return {"movflags": "+faststart", "fflags": "+bitexact"}
+
+
+def _video_stream(
+    container: OutputContainer, frame: np.ndarray, fps: float, crf: float, preset: str
+) -> av.video.stream.VideoStream:
+    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+    stream.height, stream.width = (side + side % 2 for side in frame.shape[:2])
+    stream.pix_fmt = "yuv420p"
+    stream.options = {"crf": str(crf), "preset": preset}
+    context = stream.codec_context
+    context.thread_count = ENCODER_THREADS
+    context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+    context.color_primaries, context.color_trc = 1, 1  # BT.709, as the matrix
+    return stream
+
+
+def _picture(frame: np.ndarray, index: int) -> av.VideoFrame:
+    height, width = frame.shape[:2]
+    if height % 2 or width % 2:
+        frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    picture = picture.reformat(
+        format="yuv420p", dst_colorspace=Colorspace.ITU709, src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+    )  # fmt: skip
+    picture.pts = index
+    return picture
+
+
+class _Sound:
+    """The sound track, written as far as the picture has come."""
+
+    def __init__(self, container: OutputContainer, samples: np.ndarray, rate: int) -> None:
+        self.container, self.samples, self.rate, self.done = container, samples, rate, 0
+        self.stream = container.add_stream("aac", rate=rate, layout="mono")
+        self.stream.bit_rate = AUDIO_BIT_RATE
+
+    def write_until(self, seconds: float) -> None:
+        """Encode the samples before a time."""
+        end = min(round(seconds * self.rate), len(self.samples))
+        block = np.ascontiguousarray(self.samples[self.done : end], np.float32)
+        if not len(block):
+            return
+        frame = av.AudioFrame.from_ndarray(np.clip(block, -1, 1)[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = self.rate, self.done, Fraction(1, self.rate)
+        self.container.mux(self.stream.encode(frame))
+        self.done = end
+
+    def finish(self) -> None:
+        """Give out what the encoder holds."""
+        self.container.mux(self.stream.encode())

@@ -1,0 +1,75 @@
+"""What was decoded, at a glance: frames through time over the sound's envelope, and the crop in its source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ua3dtalk.media.frames import Square
+from ua3dtalk.workflow import atomic
+
+COLUMNS, ROWS, TILE = 6, 2, 200
+WAVE_HEIGHT = 90
+SOURCE_HEIGHT = 240
+INK, PAPER, ACCENT = (40, 44, 52), (250, 250, 248), (214, 90, 49)
+
+
+def contact_sheet(
+    path: Path,
+    video: np.ndarray,
+    envelope: np.ndarray,
+    starts: Sequence[int],
+    sources: Sequence[tuple[np.ndarray, float, Square]],
+) -> None:
+    """Write one png.
+
+    Args:
+        video: uint8 [T, H, W, 3].
+        envelope: [T] peak of the sound in each frame, 0..1.
+        starts: first frame of each clip.
+        sources: for up to four clips (small upright frame, px of it for one source px, crop).
+    """
+    sheet = Image.new("RGB", (COLUMNS * TILE, SOURCE_HEIGHT + ROWS * TILE + WAVE_HEIGHT), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    x = 0
+    for picture, scale, crop in sources:
+        tile = _source(picture, scale, crop)
+        sheet.paste(tile, (x, 0))
+        x += tile.width + 8
+    count = COLUMNS * ROWS
+    indices = np.unique(np.linspace(0, len(video) - 1, count).round().astype(int))
+    for place, index in enumerate(indices):
+        tile = Image.fromarray(video[index]).resize((TILE, TILE), Image.Resampling.BILINEAR)
+        left, top = place % COLUMNS * TILE, SOURCE_HEIGHT + place // COLUMNS * TILE
+        sheet.paste(tile, (left, top))
+        draw.text((left + 4, top + 4), str(index), fill=ACCENT)
+    _wave(draw, envelope, starts, indices, SOURCE_HEIGHT + ROWS * TILE)
+    with atomic(path) as temporary:
+        sheet.save(temporary)
+
+
+def _source(picture: np.ndarray, scale: float, crop: Square) -> Image.Image:
+    """The whole source frame with the crop as a frame on it."""
+    zoom = SOURCE_HEIGHT / picture.shape[0]
+    image = Image.fromarray(picture).resize((max(round(picture.shape[1] * zoom), 1), SOURCE_HEIGHT))
+    left, top, side = (value * scale * zoom for value in (crop.left, crop.top, crop.side))
+    ImageDraw.Draw(image).rectangle((left, top, left + side, top + side), outline=ACCENT, width=2)
+    return image
+
+
+def _wave(draw: ImageDraw.ImageDraw, envelope: np.ndarray, starts: Sequence[int], marks: np.ndarray, top: int) -> None:
+    """Sound over time as vertical lines; clip borders and the shown frames marked."""
+    width, middle = COLUMNS * TILE, top + WAVE_HEIGHT / 2
+    columns = np.linspace(0, len(envelope), width + 1).astype(int)
+    for x in range(width):
+        peak = float(envelope[columns[x] : max(columns[x + 1], columns[x] + 1)].max(initial=0))
+        draw.line((x, middle - peak * WAVE_HEIGHT * 0.45, x, middle + peak * WAVE_HEIGHT * 0.45 + 1), fill=INK)
+    for first in starts:
+        x = first / len(envelope) * width
+        draw.line((x, top, x, top + WAVE_HEIGHT), fill=ACCENT, width=2)
+    for index in marks:
+        x = (index + 0.5) / len(envelope) * width
+        draw.line((x, top, x, top + 6), fill=ACCENT)
