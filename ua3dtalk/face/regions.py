@@ -17,6 +17,7 @@ from ua3dtalk.errors import AssetError
 from ua3dtalk.face import pictures
 from ua3dtalk.face.bisenet import SIDE, export_parser
 from ua3dtalk.face.landmarker import EYE_CORNERS, INNER_LIPS
+from ua3dtalk.face.pixels import nearest, take
 from ua3dtalk.subject import FPS, HEAD_REGIONS, TORSO_REGIONS, Region, Subject
 from ua3dtalk.workflow import atomic, progress
 
@@ -211,10 +212,7 @@ def _filled(labels: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     """The wrong pixels take the label of the nearest right one."""
     if not wrong.any() or wrong.all():
         return labels
-    from scipy.ndimage import distance_transform_edt
-
-    rows, columns = distance_transform_edt(wrong, return_distances=False, return_indices=True)
-    return labels[rows, columns]
+    return take(labels, nearest(~wrong)[1])
 
 
 def _draw(subject: Subject, regions: np.ndarray) -> Image.Image:
