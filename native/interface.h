@@ -1,0 +1,52 @@
+// The C interface of the native kernels, called through ctypes by ua3dtalk/native/__init__.py.
+//
+// Conventions of every function: arrays are contiguous, row-major, float32 or int32, owned by the caller;
+// `threads` is the largest number of threads to use, and no result depends on it; functions may be called from
+// several threads at once. A return value of 0 (or a null work object) means that memory ran out.
+// Change UA3D_ABI whenever a signature changes; the Python side refuses a library with another number.
+#pragma once
+#include <cstdint>
+
+#define UA3D_ABI 1
+#define UA3D_API extern "C" __attribute__((visibility("default")))
+
+UA3D_API int32_t ua3d_abi();
+// "baseline", "avx2" or "avx512": how this object was compiled.
+UA3D_API const char *ua3d_isa();
+// The best of these names that this machine's processor and system can run.
+UA3D_API const char *ua3d_best_isa();
+
+// Pinhole projection of n Gaussians into one camera (gsplat's fully_fused_projection). See projection.cpp.
+UA3D_API int32_t ua3d_project(int64_t n, const float *means, const float *quats, const float *scales,
+                              const float *opacities, const float *viewmat, const float *K, int32_t width,
+                              int32_t height, float eps2d, float near_plane, float far_plane, int32_t *radii,
+                              float *means2d, float *depths, float *conics, int32_t threads);
+// Adds to v_means, v_quats, v_scales and (when not null) v_viewmat [4, 4].
+UA3D_API int32_t ua3d_project_backward(int64_t n, const float *means, const float *quats, const float *scales,
+                                       const float *viewmat, const float *K, int32_t width, int32_t height,
+                                       float eps2d, const int32_t *radii, const float *conics, const float *v_means2d,
+                                       const float *v_depths, const float *v_conics, float *v_means, float *v_quats,
+                                       float *v_scales, float *v_viewmat, int32_t threads);
+
+// Composites n projected Gaussians with `channels` features each (row stride `channels`), and their depth as one more
+// channel when `with_depth`, into renders [height, width, channels + with_depth] and alphas [height, width].
+// Returns the work object that the backward pass needs; free it with ua3d_rasterise_free.
+UA3D_API void *ua3d_rasterise(int64_t n, int32_t channels, int32_t with_depth, const float *means2d,
+                              const float *conics, const float *opacities, const float *depths, const int32_t *radii,
+                              const float *colors, int32_t width, int32_t height, float *renders, float *alphas,
+                              int32_t threads);
+// Adds to v_means2d, v_absolute (when not null), v_conics, v_opacities, v_colors, v_depths.
+UA3D_API int32_t ua3d_rasterise_backward(const void *work, const float *v_renders, const float *v_alphas,
+                                         float *v_means2d, float *v_absolute, float *v_conics, float *v_opacities,
+                                         float *v_colors, float *v_depths, int32_t threads);
+UA3D_API void ua3d_rasterise_free(void *work);
+
+// l1_weight * mean|x - y| + ssim_weight * (1 - mean SSIM) of images [height, width, channels]; its gradient to x is
+// written to `gradient` when that is not null.
+UA3D_API int32_t ua3d_l1_ssim(const float *x, const float *y, float *gradient, int32_t height, int32_t width,
+                              int32_t channels, float l1_weight, float ssim_weight, double *loss, int32_t threads);
+
+// Z-buffer of n_faces triangles with screen vertices (x px, y px, depth); see mesh.cpp.
+UA3D_API int32_t ua3d_mesh_rasterise(int64_t n_vertices, const float *vertices, int64_t n_faces, const int32_t *faces,
+                                     int32_t width, int32_t height, int32_t *face_id, float *barycentric,
+                                     float *depth);
