@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+from av.video.stream import VideoStream
 
 from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import InputError
-from ua3dtalk.media.source import decoded_frames, open_source, shown_size, video_stream
+from ua3dtalk.media.source import decode_packet, open_source, packets, shown_size, video_stream
 
 MIN_SECONDS = 1.0
 # A header may announce this much more than the packets hold (the last frame's length, priming, edit lists).
@@ -64,43 +65,58 @@ def probe(path: Path | str, settings: MediaSettings | None = None, need_audio: b
 
 
 def _read(path: Path | str, settings: MediaSettings) -> Probe:
+    """Decode one frame, then only read the packets' times; headers announce what the file may not hold."""
     with open_source(path) as container:
         stream = video_stream(container, path, settings.max_pixels)
-        first = next(decoded_frames(container, stream), None)
+        times = _Times(1 / float(stream.average_rate or 25))
+        first = None
+        for packet in packets(container, stream):
+            times.add(packet)
+            if first is None:
+                first = next(iter(decode_packet(stream, packet)), None)
         if first is None:
             raise InputError(f"{path} has a video track without a single readable frame: export it again")
-        width, height = shown_size(stream, first.frame)
-        has_audio = bool(container.streams.audio)
-        announced = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-        codec = stream.codec_context.name
-    count, start, end = _packet_times(path, settings)
-    seconds = end - max(start, first.time)
-    missing = announced - (end - start)
-    if missing > max(MISSING_SECONDS, MISSING_SHARE * announced):
-        raise InputError(
-            f"{path} is truncated: its header announces {announced:.1f} s, the file holds {end - start:.1f} s; "
-            "copy or export it again"
+        announced = _announced_seconds(stream)
+        held = max(times.end - times.start, times.end)  # Matroska announces the end, others the length
+        if announced - held > max(MISSING_SECONDS, MISSING_SHARE * announced):
+            raise InputError(
+                f"{path} is truncated: its header announces {announced:.1f} s, the file holds {held:.1f} s; "
+                "copy or export it again"
+            )
+        start = times.start if first.time is None else first.time
+        seconds = times.end - start
+        width, height = shown_size(stream, first)
+        fps = times.count / seconds if seconds > 0 else 0.0
+        return Probe(
+            width, height, fps, seconds, bool(container.streams.audio), start, stream.codec_context.name
         )
-    return Probe(width, height, count / seconds if seconds > 0 else 0.0, seconds, has_audio, first.time, codec)
 
 
-def _packet_times(path: Path | str, settings: MediaSettings) -> tuple[int, float, float]:
-    """Count, start and end (seconds) of the video packets; reads the file but decodes nothing."""
-    count, start, last, length = 0, float("inf"), float("-inf"), 0.0
-    with open_source(path) as container:
-        stream = video_stream(container, path, settings.max_pixels)
-        usual = 1 / float(stream.average_rate or 25)
-        try:
-            for packet in container.demux(stream):
-                time = packet.pts if packet.pts is not None else packet.dts
-                if time is None or packet.size == 0 or packet.time_base is None:
-                    continue
-                count += 1
-                seconds = float(time * packet.time_base)
-                start = min(start, seconds)
-                if seconds > last:
-                    last = seconds
-                    length = float(packet.duration * packet.time_base) if packet.duration else usual
-        except (av.FFmpegError, OSError):
-            pass  # cut in the middle of a packet: what came before counts
-    return count, start, last + length
+def _announced_seconds(stream: VideoStream) -> float:
+    """Length of the stream by its header (mp4, avi) or its tags (Matroska); 0 when nothing is said."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    try:
+        hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
+        return 3600 * float(hours) + 60 * float(minutes) + float(seconds)
+    except ValueError:
+        return 0.0
+
+
+class _Times:
+    """Count, start and end (seconds) of the packets of a stream."""
+
+    def __init__(self, usual_length: float) -> None:
+        self.count, self.start, self.end, self.usual_length = 0, float("inf"), float("-inf"), usual_length
+
+    def add(self, packet: av.Packet | None) -> None:
+        """Count one packet; those without a time (the last, empty one) are passed over."""
+        if packet is None or packet.size == 0 or packet.time_base is None:
+            return
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is None:
+            return
+        seconds = float(time * packet.time_base)
+        length = float(packet.duration * packet.time_base) if packet.duration else self.usual_length
+        self.count += 1
+        self.start, self.end = min(self.start, seconds), max(self.end, seconds + length)

@@ -6,21 +6,25 @@ nothing itself: playlists, concat lists and network addresses inside a file lead
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from ua3dtalk.errors import InputError
 
 READ_BUFFER = 1 << 18
-DECODER_THREADS = 2
+DECODER_THREADS = min(os.cpu_count() or 1, 4)  # each holds frames in memory
 
 
 @contextmanager
@@ -105,25 +109,34 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[S
         yield Shown(time, duration or usual, frame)
 
 
-def _decode(container: InputContainer, stream: av.stream.Stream) -> Iterator[av.VideoFrame]:
-    """Decode one stream; what a damaged or cut file does not give is left out (the length is checked later)."""
-    packets = container.demux(stream)
+def _decode(container: InputContainer, stream: Stream) -> Iterator[Any]:
+    for packet in packets(container, stream):
+        yield from decode_packet(stream, packet)
+
+
+def packets(container: InputContainer, stream: Stream) -> Iterator[av.Packet | None]:
+    """Packets of one stream; where the file breaks off, None follows, which makes a decoder give out what it holds."""
+    demuxed = container.demux(stream)
     while True:
         try:
-            packet = next(packets)
+            packet = next(demuxed)
         except StopIteration:
             return
         except (av.FFmpegError, OSError):
-            packet = None  # the file ends in the middle: give out what the decoder still holds
-        with suppress(av.error.InvalidDataError):
-            yield from stream.decode(packet)  # type: ignore[attr-defined]
-        if packet is None:
+            yield None
             return
+        yield packet
 
 
-def decoded_audio(container: InputContainer, stream: av.audio.stream.AudioStream) -> Iterator[av.AudioFrame]:
+def decode_packet(stream: Stream, packet: av.Packet | None) -> Iterator[Any]:
+    """Frames of one packet; what a damaged one does not give is left out (lengths are checked later)."""
+    with suppress(av.error.InvalidDataError):
+        yield from stream.decode(packet)
+
+
+def decoded_audio(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
     """Decode the sound track in order; damaged packets are passed over."""
-    yield from _decode(container, stream)  # type: ignore[misc]
+    yield from _decode(container, stream)
 
 
 def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
