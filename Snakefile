@@ -39,7 +39,6 @@ wildcard_constraints:
 
 
 rule all:
-    default_target: True
     """Figures of every actor of the config."""
     input:
         expand("results/{actor}/metrics.json", actor=CONFIG.actors),

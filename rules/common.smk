@@ -19,14 +19,15 @@ def source_clips(wildcards):
     actor = CONFIG.actors[wildcards.actor]
     if actor.builtin:
         return [f"results/{actor.name}/source/clip.mp4"]
-    for index, clip in enumerate(actor.clips):
-        # Snakemake's own message would not name the setting; on another machine the clip may be elsewhere.
-        if workflow.is_main_process and not Path(clip.path).is_file():
-            sys.exit(
-                f"ua3dtalk: config: actors.{actor.name}.clips[{index}]: no file {clip.path} "
-                f"(looked from {Path.cwd()}); correct the path"
-            )
-    return [clip.path for clip in actor.clips]
+    return [own_file(clip.path, f"actors.{actor.name}.clips[{index}]") for index, clip in enumerate(actor.clips)]
+
+
+def own_file(path, key):
+    """A file that the config names, or nothing; Snakemake's own message would not say which setting to correct."""
+    # On another machine the file may be brought by Snakemake.
+    if path and workflow.is_main_process and not Path(path).is_file():
+        sys.exit(f"ua3dtalk: config: {key}: no file {path} (looked from {Path.cwd()}); correct the path")
+    return path or []
 
 
 rule fetch_asset:

@@ -6,7 +6,10 @@ rule speech:
     input:
         clips="results/{actor}/clips.json",
         audio="results/{actor}/audio.wav",
-        model=asset("whisper_base") if CONFIG.stage("speech").encoder == "whisper" else [],
+        model=lambda wildcards: asset("whisper_base") if CONFIG.stage("speech").encoder == "whisper" else [],
+        features=lambda wildcards: own_file(
+            CONFIG.stage("speech", wildcards.actor).features_file, "speech.features_file"
+        ),
     output:
         speech="results/{actor}/speech.npz",
         picture=report(

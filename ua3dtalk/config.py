@@ -129,10 +129,7 @@ SECTION_OF_STAGE = {
 def section_models() -> dict[str, type[BaseModel]]:
     """The settings class of each section."""
     # Here and not at the top: training imports this module for the base class of its settings.
-    try:
-        training = importlib.import_module("ua3dtalk.training.settings").TrainingSettings
-    except ModuleNotFoundError:  # TODO remove as soon as the room stands
-        training = type("TrainingSettings", (BaseModel,), {"model_config": ConfigDict(frozen=True, extra="allow")})
+    training = importlib.import_module("ua3dtalk.training.settings").TrainingSettings
     return {
         "backends": BackendSettings,
         "demo": DemoSettings,
@@ -198,10 +195,19 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: one line with the dotted key, what was found and what would be right.
     """
+    try:
+        return _load(raw)
+    except ConfigError as error:  # a key may hold anything, a line break too
+        line = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(error))
+        raise ConfigError(line) from None
+
+
+def _load(raw: Mapping[str, Any]) -> Config:
     models = section_models()
     _known(raw, {"actors", "method", "budget", "seed", *models}, "")
     method, budget = (_preset_name(raw, kind) for kind in ("method", "budget"))
-    merged: dict[str, Any] = {}
+    # The defaults first: a group inside a group (`training.mouth`) may have other defaults than its class.
+    merged: dict[str, Any] = {name: model().model_dump() for name, model in models.items()}
     for preset in (_preset("method", method), _preset("budget", budget)):
         _known(preset, models, "")
         merged = _merge(merged, preset)
@@ -210,7 +216,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         if field in user[section]:
             raise ConfigError(f"{section}.{field}: is set by backends.{backend}; move it there")
     merged = _merge(merged, user)
-    sections = {name: _build(model, merged.get(name) or {}, name) for name, model in models.items()}
+    sections = {name: _build(model, merged[name], name) for name, model in models.items()}
     seed = raw.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
         raise ConfigError(f"seed: found {_show(seed)}; give a whole number from 0 to 2147483647")

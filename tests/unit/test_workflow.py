@@ -1,0 +1,202 @@
+"""A job logs everything, ends errors as one line, and leaves a record; files appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ua3dtalk import driver, workflow
+from ua3dtalk.errors import InputError
+from ua3dtalk.workflow import atomic, failures, job, one_line, progress
+
+
+@pytest.fixture
+def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(driver, "end_with_parent", lambda: None)
+    for name in workflow._THREAD_VARIABLES:
+        monkeypatch.setenv(name, "7")
+    return SimpleNamespace(
+        rule="decode",
+        wildcards=SimpleNamespace(actor="May"),
+        params=SimpleNamespace(state="abc"),
+        config={"actors": {"May": {"clips": "builtin"}}, "seed": 5},
+        output=["results/May/clips.json"],
+        log=["results/May/logs/decode.log"],
+        threads=3,
+    )
+
+
+LOG = Path("results/May/logs/decode.log")
+
+
+def test_a_job_knows_its_settings_and_leaves_a_record(snakemake: SimpleNamespace) -> None:
+    with job(snakemake) as run:
+        assert (run.rule, run.actor, run.state, run.seed) == ("decode", "May", "abc", 5)
+        assert run.settings.size == 256
+        assert run.subject.root == Path("results/May")
+        assert os.environ["OMP_NUM_THREADS"] == "3"
+        run.subject.root.joinpath("clips.json").write_text("{}")
+    record = json.loads(LOG.with_suffix(".json").read_text())
+    assert record["state"] == "abc"
+    assert record["outputs"] == {"results/May/clips.json": 2}
+    assert record["peak_memory_mb"] > 10
+
+
+def test_what_a_c_library_prints_is_in_the_log_too(snakemake: SimpleNamespace) -> None:
+    with job(snakemake):
+        Path("results/May/clips.json").write_text("{}")
+        print("from python")
+        os.write(1, b"from C, out\n")
+        os.write(2, b"from C, err\n")
+    assert LOG.read_text().splitlines() == ["from python", "from C, out", "from C, err"]
+
+
+def test_progress_reaches_log_and_terminal(snakemake: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    with job(snakemake):
+        Path("results/May/clips.json").write_text("{}")
+        assert list(progress(range(3), "frames", every=0)) == [0, 1, 2]
+    assert "frames: 2/3" in LOG.read_text()
+    assert "ua3dtalk: May decode: frames: 2/3" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("a.mp4 has no face: choose another\nclip"), "a.mp4 has no face: choose another clip"),
+        (OSError(28, "No space left on device", "x.npy"), "disk full while writing x.npy: make room and run again,"),
+        (RuntimeError("write failed: No space left on device"), "disk full: make room and run again"),
+        (MemoryError(), "out of memory: "),
+        (KeyboardInterrupt(), "stopped; run again to go on"),
+        (SystemExit(3), "ended early with 3 (a bug: see "),
+        (KeyError("x"), "KeyError: 'x' (a bug: see results/May/logs/decode.log)"),
+        (ImportError("libEGL.so.1: cannot open shared object file"), "a system library is missing (libEGL.so.1): "),
+    ],
+)
+def test_an_error_is_the_last_line_of_the_log(
+    snakemake: SimpleNamespace, error: BaseException, line: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    started = time.time() - 1
+    with pytest.raises(SystemExit) as end, job(snakemake):
+        raise error
+    assert end.value.code == 1
+    lines = LOG.read_text().splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1].startswith(f"error: {line}")
+    assert capfd.readouterr() == ("", "")
+    assert failures(Path("results"), started) == [f"ua3dtalk: May: decode failed: {lines[-1][7:]}"]
+
+
+def test_a_job_that_was_killed_is_named(snakemake: SimpleNamespace) -> None:
+    LOG.parent.mkdir(parents=True)
+    LOG.write_text("frames: 3/9\n")
+    assert failures(Path("results"), 0) == [
+        f"ua3dtalk: May: decode failed: ended without a message, perhaps killed for memory: see {LOG}"
+    ]
+    assert failures(Path("results"), time.time() + 9) == []
+
+
+def test_a_job_that_succeeds_is_no_failure(snakemake: SimpleNamespace) -> None:
+    with job(snakemake):
+        Path("results/May/clips.json").write_text("{}")
+    assert failures(Path("results"), 0) == []
+
+
+def test_full_disk_for_real(snakemake: SimpleNamespace) -> None:
+    with pytest.raises(SystemExit), job(snakemake), open("/dev/full", "wb") as full:
+        full.write(b"x" * 100_000)
+    assert LOG.read_text().splitlines()[-1].startswith("error: disk full")
+
+
+def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(snakemake: SimpleNamespace) -> None:
+    folder = Path("results/May")
+    folder.mkdir(parents=True)
+    for name in (".clips.123.json", ".clips.checkpoint", ".other.123.json", "clips.123.json"):
+        (folder / name).write_text("")
+    with job(snakemake):
+        (folder / "clips.json").write_text("")
+    left = sorted(path.name for path in folder.iterdir() if path.is_file())
+    assert left == [".clips.checkpoint", ".other.123.json", "clips.123.json", "clips.json"]
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "sub" / "a.json"
+    with pytest.raises(ValueError, match="half"), atomic(target) as temporary:
+        temporary.write_text("half")
+        raise ValueError("half")
+    assert list(target.parent.iterdir()) == []
+    with atomic(target) as temporary:
+        assert temporary.suffix == ".json"
+        temporary.write_text("whole")
+    assert target.read_text() == "whole"
+    mask = os.umask(0)
+    os.umask(mask)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_one_line_of_anything() -> None:
+    assert one_line(ValueError("a\n b")) == "ValueError: a b (a bug: see the log)"
+
+
+def run_python(text: str, folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", text], cwd=folder, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+RUN = "import time; from ua3dtalk import driver; print(driver.enter('.'), flush=True); time.sleep(60)"
+
+
+def test_the_lock_of_a_killed_run_is_removed(tmp_path: Path) -> None:
+    lock = tmp_path / "locks" / "0.output.lock"
+    lock.parent.mkdir()
+    first = run_python(RUN, tmp_path)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "False\n"
+    lock.write_text("a")
+    first.kill()
+    first.wait()
+    assert driver.enter(tmp_path)
+    assert not lock.exists()
+
+
+def test_the_lock_of_a_living_or_unknown_run_stays(tmp_path: Path) -> None:
+    lock = tmp_path / "locks" / "0.output.lock"
+    lock.parent.mkdir()
+    lock.write_text("a")
+    assert not driver.enter(tmp_path / "unknown" / "..")
+    other = run_python(RUN, tmp_path)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "False\n"
+    assert not driver.enter(tmp_path)
+    assert lock.exists()
+    other.kill()
+    other.wait()
+
+
+def test_a_job_ends_with_its_driver(tmp_path: Path) -> None:
+    child = "import time; from ua3dtalk.driver import end_with_parent; end_with_parent(0.05); time.sleep(60)"
+    text = f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', {child!r}]); print(p.pid, flush=True); time.sleep(60)"  # noqa: E501
+    parent = run_python(text, tmp_path)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    time.sleep(0.5)
+    parent.kill()
+    parent.wait()
+    import psutil
+
+    wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
