@@ -46,7 +46,11 @@ UA3D_API void ua3d_rasterise_free(void *work);
 UA3D_API int32_t ua3d_l1_ssim(const float *x, const float *y, float *gradient, int32_t height, int32_t width,
                               int32_t channels, float l1_weight, float ssim_weight, double *loss, int32_t threads);
 
-// Z-buffer of n_faces triangles with screen vertices (x px, y px, depth); see mesh.cpp.
+// Z-buffer of n_faces triangles [n_faces, 3] with screen vertices [n_vertices, 3] (x px, y px, depth > 0): per pixel the
+// face (-1: none), its perspective-correct barycentric weights [height, width, 3] and 1 / depth (0: none).
 UA3D_API int32_t ua3d_mesh_rasterise(int64_t n_vertices, const float *vertices, int64_t n_faces, const int32_t *faces,
                                      int32_t width, int32_t height, int32_t *face_id, float *barycentric,
-                                     float *depth);
+                                     float *inverse_depth);
+// Attributes [n_vertices, columns] at the pixels that show a face, 0 elsewhere, into out [n_pixels, columns].
+UA3D_API int32_t ua3d_mesh_interpolate(int64_t n_pixels, const int32_t *face_id, const float *barycentric,
+                                       const int32_t *faces, int32_t columns, const float *attributes, float *out);

@@ -28,6 +28,7 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "ua3d_rasterise_free": (None, [_P]),
     "ua3d_l1_ssim": (c_int32, [_P] * 3 + [c_int32] * 3 + [c_float] * 2 + [ctypes.POINTER(c_double), c_int32]),
     "ua3d_mesh_rasterise": (c_int32, [c_int64, _P, c_int64, _P, c_int32, c_int32, _P, _P, _P]),
+    "ua3d_mesh_interpolate": (c_int32, [c_int64, _P, _P, _P, c_int32, _P, _P]),
 }
 
 _loaded: dict[str, ctypes.CDLL] = {}
