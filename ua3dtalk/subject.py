@@ -59,6 +59,14 @@ TORSO_REGIONS = (Region.NECK, Region.CLOTH)
 
 
 @dataclass(frozen=True)
+class ClipSource:
+    """A clip as the config names it: its file and the label of its emotion, if one is given."""
+
+    path: Path
+    emotion: str | None = None
+
+
+@dataclass(frozen=True)
 class Clip:
     """One source clip on the actor's frame index.
 

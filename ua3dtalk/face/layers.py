@@ -16,12 +16,13 @@ from PIL import Image
 from ua3dtalk.config import FaceSettings
 from ua3dtalk.face import pictures
 from ua3dtalk.face.pixels import inpaint, nearest, take
-from ua3dtalk.subject import FPS, HEAD_REGIONS, Region, Subject
+from ua3dtalk.subject import FPS, HEAD_REGIONS, TORSO_REGIONS, Region, Subject
 from ua3dtalk.workflow import atomic, progress
 
 PLATE_FRAMES = 300  # looked at for the plate, spread over the training frames
-PLATE_MARGIN = 5.0  # px: nearer to the person its rim and shadow are still seen
-NECK_REACH, CLOTH_REACH = 53.0, 9.0  # px that the torso goes on under the head
+PLATE_MARGIN = 8.0  # px, the parser's own grid: nearer to the person its rim and shadow are still seen
+UNCOVERED = 0.04  # share of the frames in which a pixel must be seen to be believed
+NECK_REACH, REACH = 53, 9  # px that the neck goes on upwards, and all of the torso to any side, under the head
 RIM = 4.0  # px of the torso next to the head that may have the head's colour
 SHADE = 0.98  # per px: it is darker the farther under the chin
 
@@ -53,8 +54,9 @@ def separate_layers(
 def clean_plate(video: np.ndarray, regions: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """The background without the person, uint8 [H, W, 3].
 
-    Each pixel comes from the frame in which it is farthest from the person; what is never farther than a few
-    pixels is filled smoothly from what surrounds it.
+    Each pixel comes from the frame in which it is farthest from the person; what is hardly ever farther than a few
+    pixels is filled smoothly from what surrounds it. (Hardly ever, because the parser now and then takes skin or
+    cloth for background: the farthest of few frames would be just those.)
 
     Args:
         video: uint8 [T, H, W, 3]; regions: uint8 [T, H, W]; frames: the indices that may be looked at.
@@ -62,15 +64,16 @@ def clean_plate(video: np.ndarray, regions: np.ndarray, frames: np.ndarray) -> n
     height, width = regions.shape[1:]
     chosen = frames[pictures.spread(len(frames), PLATE_FRAMES)]
     farthest = np.zeros((height, width), np.float32)
+    uncovered = np.zeros((height, width), np.int32)
     plate = np.zeros((height, width, 3), np.uint8)
     for i in progress(chosen, "plate"):
         background = (regions[i] == Region.BACKGROUND).astype(np.uint8)
-        # Without a person in the frame every pixel is as far as can be.
         distance = cv2.distanceTransform(background, cv2.DIST_L2, 5)
         better = distance > farthest
         plate[better] = video[i][better]
         np.maximum(farthest, distance, out=farthest)
-    known = farthest > PLATE_MARGIN * height / 512
+        uncovered += distance > PLATE_MARGIN * height / 512
+    known = uncovered >= max(1, round(UNCOVERED * len(chosen)))
     filled = inpaint(plate.astype(np.float32), known)
     return np.clip(np.round(filled), 0, 255).astype(np.uint8)
 
@@ -82,17 +85,16 @@ def torso_layer(frame: np.ndarray, regions: np.ndarray) -> np.ndarray:
         frame: uint8 [H, W, 3]; regions: uint8 [H, W].
     """
     scale = regions.shape[0] / 512
-    neck, cloth = regions == Region.NECK, regions == Region.CLOTH
-    torso = neck | cloth
+    neck = regions == Region.NECK
+    torso = np.isin(regions, TORSO_REGIONS)
     head = np.isin(regions, HEAD_REGIONS) | (regions == Region.MOUTH)
     layer = np.zeros((*regions.shape, 4), np.uint8)
     layer[torso, :3], layer[torso, 3] = frame[torso], 255
     if not torso.any() or not head.any():
         return layer
-    under = np.zeros_like(head)
-    for part, reach in ((neck, NECK_REACH), (cloth, CLOTH_REACH)):
-        if part.any():
-            under |= head & (nearest(part)[0] <= reach * scale)
+    upwards = np.ones((round(NECK_REACH * scale) + 1, 1), np.uint8)
+    above_neck = cv2.dilate(neck.astype(np.uint8), upwards, anchor=(0, 0)) > 0
+    under = head & (above_neck | (nearest(torso)[0] <= REACH * scale))
     source = torso & (nearest(head)[0] > RIM * scale)
     if not source.any():
         source = torso
@@ -114,7 +116,7 @@ def over(layer: np.ndarray, below: np.ndarray) -> np.ndarray:
 def _draw(subject: Subject, plate: np.ndarray, torso: np.ndarray) -> Image.Image:
     side = 300
     height, width = plate.shape[:2]
-    checks = np.indices((height, width)).sum(axis=0) // max(8, height // 32) % 2
+    checks = (np.indices((height, width)) // max(8, height // 32)).sum(axis=0) % 2
     board = np.where(checks[..., None] == 1, np.uint8(200), np.uint8(120)) * np.ones(3, np.uint8)
     rows = []
     for i in pictures.spread(subject.frame_count, 3):

@@ -38,6 +38,7 @@ COLOURS = np.array(
 FACE_CORE = (Region.SKIN, Region.BROWS, Region.EYES, Region.NOSE, Region.LIPS, Region.MOUTH, Region.GLASSES)
 
 SPECK = 1 / 1500  # of the frame's area: smaller islands of a group are noise
+HOLE = 1 / 200  # of the frame's area: smaller patches of background inside the person are the parser's mistakes
 LIPS_PARTED = 0.03  # inner-lip opening over the distance of the outer eye corners: below it the mouth is closed
 
 
@@ -115,7 +116,7 @@ def without_specks(labels: np.ndarray) -> np.ndarray:
             wrong |= part & _islands(part, smallest // 4)
     labels[wrong & torso] = Region.BACKGROUND
     background = labels == Region.BACKGROUND
-    wrong |= background & _islands(background, smallest)
+    wrong |= background & _islands(background, round(HOLE * labels.size))
     return _filled(labels, wrong)
 
 
