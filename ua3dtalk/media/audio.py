@@ -75,7 +75,6 @@ def _timed_blocks(path: Path | str, rate: int) -> Iterator[tuple[int, np.ndarray
         if not container.streams.audio:
             return
         stream = container.streams.audio[0]
-        stream.thread_type = "AUTO"
         layout = "mono" if stream.channels == 1 else "stereo"
         resampler, origin, fed, given = None, 0, 0, 0
         try:

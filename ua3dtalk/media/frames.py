@@ -110,9 +110,7 @@ def _on_screen(shown: Iterator[Shown], rate: float, max_seconds: float, path: Pa
             start = item.time
         begins = item.time - start
         if begins > max_seconds:
-            raise InputError(
-                f"{path} lasts longer than media.max_seconds {max_seconds:.0f}: cut it or raise the limit"
-            )
+            raise InputError(f"{path} lasts longer than media.max_seconds {max_seconds:.0f}: cut it or raise the limit")
         while current is not None and index / rate < begins - TIME_TOLERANCE:
             yield current
             index += 1
@@ -160,9 +158,7 @@ class _Converter:
         self.shape = size
         graph = av.filter.Graph()
         nodes = [
-            graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 90_000)
-            )
+            graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 90_000))
         ]
         nodes += [graph.add(name, arguments) for name, arguments in self._filters(frame, size)]
         nodes.append(graph.add("buffersink"))
@@ -188,9 +184,7 @@ class _Converter:
             scale = self.max_side / max(size)
             after = max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
         kernel = "area" if after < before else "bicubic"
-        filters.append(
-            ("scale", f"{after[0]}:{after[1]}:flags={kernel}+accurate_rnd+full_chroma_int{_colours(frame)}")
-        )
+        filters.append(("scale", f"{after[0]}:{after[1]}:flags={kernel}+accurate_rnd+full_chroma_int{_colours(frame)}"))
         filters.append(("format", "rgb24"))
         return filters
 

@@ -68,8 +68,8 @@ def _wave(draw: ImageDraw.ImageDraw, envelope: np.ndarray, starts: Sequence[int]
         peak = float(envelope[columns[x] : max(columns[x + 1], columns[x] + 1)].max(initial=0))
         draw.line((x, middle - peak * WAVE_HEIGHT * 0.45, x, middle + peak * WAVE_HEIGHT * 0.45 + 1), fill=INK)
     for first in starts:
-        x = first / len(envelope) * width
-        draw.line((x, top, x, top + WAVE_HEIGHT), fill=ACCENT, width=2)
+        border = first / len(envelope) * width
+        draw.line((border, top, border, top + WAVE_HEIGHT), fill=ACCENT, width=2)
     for index in marks:
-        x = (index + 0.5) / len(envelope) * width
-        draw.line((x, top, x, top + 6), fill=ACCENT)
+        mark = (index + 0.5) / len(envelope) * width
+        draw.line((mark, top, mark, top + 6), fill=ACCENT)

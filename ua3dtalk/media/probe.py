@@ -87,9 +87,7 @@ def _read(path: Path | str, settings: MediaSettings) -> Probe:
         seconds = times.end - start
         width, height = shown_size(stream, first)
         fps = times.count / seconds if seconds > 0 else 0.0
-        return Probe(
-            width, height, fps, seconds, bool(container.streams.audio), start, stream.codec_context.name
-        )
+        return Probe(width, height, fps, seconds, bool(container.streams.audio), start, stream.codec_context.name)
 
 
 def _announced_seconds(stream: VideoStream) -> float:

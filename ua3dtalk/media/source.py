@@ -18,7 +18,6 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
-from av.stream import Stream
 from av.video.stream import VideoStream
 
 from ua3dtalk.errors import InputError
@@ -109,12 +108,12 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[S
         yield Shown(time, duration or usual, frame)
 
 
-def _decode(container: InputContainer, stream: Stream) -> Iterator[Any]:
+def _decode(container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[Any]:
     for packet in packets(container, stream):
         yield from decode_packet(stream, packet)
 
 
-def packets(container: InputContainer, stream: Stream) -> Iterator[av.Packet | None]:
+def packets(container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[av.Packet | None]:
     """Packets of one stream; where the file breaks off, None follows, which makes a decoder give out what it holds."""
     demuxed = container.demux(stream)
     while True:
@@ -128,7 +127,7 @@ def packets(container: InputContainer, stream: Stream) -> Iterator[av.Packet | N
         yield packet
 
 
-def decode_packet(stream: Stream, packet: av.Packet | None) -> Iterator[Any]:
+def decode_packet(stream: VideoStream | AudioStream, packet: av.Packet | None) -> Iterator[Any]:
     """Frames of one packet; what a damaged one does not give is left out (lengths are checked later)."""
     with suppress(av.error.InvalidDataError):
         yield from stream.decode(packet)
@@ -144,7 +143,7 @@ def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
 
     Source: ffmpeg's display matrix; a stored point (x, y) is shown at (a x + c y, b x + d y).
     """
-    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
     if data is None:
         return False, False, False
     a, b, _, c, d = (int(value) for value in np.frombuffer(data, np.int32)[:5])

@@ -52,9 +52,7 @@ def test_flash_and_beep_stay_together(make_clip: MakeClip, name: str, rate: int,
 def test_different_starts_are_respected(make_clip: MakeClip, video_start: float, sound_start: float) -> None:
     """The file's clock says when each track begins; the flash is at FLASH after the picture's own begin."""
     track = beep(FLASH + 1, 16_000, 1, start=sound_start - video_start)
-    path = make_clip(
-        video_start + np.arange(50) / 25, "a.mkv", picture=flash, sound=track, sound_start=sound_start
-    )
+    path = make_clip(video_start + np.arange(50) / 25, "a.mkv", picture=flash, sound=track, sound_start=sound_start)
     samples = np.concatenate(list(aligned_audio(path, probe(path).video_start, 32_000)))
     assert abs(first_sound(samples) - first_light(path)) < 0.02
 
