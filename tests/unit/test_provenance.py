@@ -98,7 +98,7 @@ def test_order_of_keys_does_not_matter() -> None:
 
 def states(root: Path, folder: Path, **changes: object) -> dict[str, str]:
     raw = {"actors": {"May": {"clips": "builtin"}}, "budget": "tiny", **changes}
-    computed = States(load_config(raw), root, folder)
+    computed = States(load_config(raw), root, root / "workflow_scripts", folder)
     return {stage: computed.of(stage, "May") for stage in STAGES}
 
 
