@@ -42,9 +42,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)))
@@ -172,5 +170,11 @@ def export_parser(*, weights: Path, out: Path) -> None:
     example = torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8)
     with atomic(out) as temporary, torch.no_grad():
         torch.onnx.export(
-            network, (example,), str(temporary), input_names=["rgb"], output_names=["logits"], opset_version=17, dynamo=False
+            network,
+            (example,),
+            str(temporary),
+            input_names=["rgb"],
+            output_names=["logits"],
+            opset_version=17,
+            dynamo=False,
         )

@@ -51,13 +51,21 @@ def colour_difference(before: np.ndarray, after: np.ndarray) -> float:
     return float(np.median(np.abs(before - after).mean(axis=1)))
 
 
-def is_cut(changed: float, colours: float | None) -> bool:
-    """Between neighbouring frames; `colours` is None where one of them shows no face."""
+def is_cut(changed: float, before: np.ndarray | None, after: np.ndarray | None) -> bool:
+    """Between neighbouring frames.
+
+    Args:
+        changed: share of the thumbnail; before, after: the faces' colours, None where there is no face.
+    """
     if changed > SCENE_CHANGE:
         return True
-    return changed > PERSON_CHANGE and colours is not None and colours > PERSON_COLOURS
+    if before is None or after is None:
+        return False
+    return changed > PERSON_CHANGE and colour_difference(before, after) > PERSON_COLOURS
 
 
-def is_slow_cut(changed: float, colours: float | None) -> bool:
-    """Between samples half a second apart."""
-    return changed > SLOW_CHANGE and colours is not None and colours > SLOW_COLOURS
+def is_slow_cut(changed: float, before: np.ndarray | None, after: np.ndarray | None) -> bool:
+    """Between samples half a second apart; arguments as of `is_cut`."""
+    if before is None or after is None:
+        return False
+    return changed > SLOW_CHANGE and colour_difference(before, after) > SLOW_COLOURS

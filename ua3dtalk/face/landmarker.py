@@ -98,7 +98,9 @@ class FaceLandmarker:
                 self._landmarker = vision.FaceLandmarker.create_from_options(options)
         except (RuntimeError, ValueError, OSError) as error:
             first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise AssetError(f"{model} is no face landmarker's model ({first_line}): delete it, fetch it again") from error
+            raise AssetError(
+                f"{model} is no face landmarker's model ({first_line}): delete it, fetch it again"
+            ) from error
         self._first_call = True
 
     def __enter__(self) -> FaceLandmarker:

@@ -73,11 +73,17 @@ def extract_landmarks(
         points[span] = interpolate(points[span], valid[span])
         blendshapes[span] = interpolate(blendshapes[span], valid[span])
 
-    extra = {} if fan is None else {"points68": _points68(fan, video, points, valid)}
+    arrays: dict[str, Any] = {
+        "points": points,
+        "blendshapes": blendshapes,
+        "valid": valid,
+        "names": np.array(names),
+        "state": np.array(state),
+    }
+    if fan is not None:
+        arrays["points68"] = _points68(fan, video, points, valid)
     with atomic(out) as temporary:
-        np.savez(
-            temporary, points=points, blendshapes=blendshapes, valid=valid, names=np.array(names), state=state, **extra
-        )
+        np.savez(temporary, **arrays)
     pictures.save(_draw(subject, points, blendshapes, valid, names), picture)
 
 
@@ -131,9 +137,8 @@ def _points68(fan: Any, video: np.ndarray, points: np.ndarray, valid: np.ndarray
     fan.face_detector.__class__.reference_scale = property(lambda self: 195)
     result = np.full((len(points), 68, 2), np.nan, np.float32)
     for i in progress(np.flatnonzero(valid), "face-alignment"):
-        (left, top), (right, bottom) = points[i, :468, :2].min(axis=0), points[i, :468, :2].max(axis=0)
-        found = fan.get_landmarks_from_image(np.ascontiguousarray(video[i]), detected_faces=[[left, top, right, bottom]])
-        result[i] = found[0]
+        box = [*points[i, :468, :2].min(axis=0), *points[i, :468, :2].max(axis=0)]
+        result[i] = fan.get_landmarks_from_image(np.ascontiguousarray(video[i]), detected_faces=[box])[0]
     return result
 
 

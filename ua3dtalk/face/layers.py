@@ -123,8 +123,8 @@ def _draw(subject: Subject, plate: np.ndarray, torso: np.ndarray) -> Image.Image
         head = np.isin(subject.regions[i], HEAD_REGIONS) | (subject.regions[i] == Region.MOUTH)
         behind = over(torso[i], plate)
         together = np.where(head[..., None], subject.video[i], behind)
-        cells = [pictures.cell(np.ascontiguousarray(x), side) for x in (subject.video[i], over(torso[i], board), behind)]
-        cells.append(pictures.cell(np.ascontiguousarray(together), side))
+        shown = (subject.video[i], over(torso[i], board), behind, together)
+        cells = [pictures.cell(np.ascontiguousarray(image), side) for image in shown]
         for cell, text in zip(cells, (f"{i / FPS:.1f} s", "torso", "torso over plate", "head over both"), strict=True):
             pictures.label(cell, text)
         rows.append(cells)

@@ -18,27 +18,29 @@ from PIL import Image, ImageDraw
 from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.face import pictures
-from ua3dtalk.face.cuts import SUSPECT, change, colour_difference, face_colours, is_cut, is_slow_cut, thumbnail
+from ua3dtalk.face.cuts import SUSPECT, change, face_colours, is_cut, is_slow_cut, thumbnail
 from ua3dtalk.face.landmarker import Detection, FaceLandmarker
 from ua3dtalk.media.frames import sample_frames
 from ua3dtalk.media.probe import Probe, probe
 from ua3dtalk.subject import FPS, ClipSource
 from ua3dtalk.workflow import atomic, progress
 
-__all__ = ["ClipSource", "Crop", "choose_crop", "follow", "locate_face"]
+__all__ = ["ClipSource", "Crop", "choose_crop", "choose_crops", "follow", "locate_face"]
 
 LOOK_EVERY = 12  # frames of 1/25 s between two looks for the face
 MAX_SIDE = 960  # px of the pictures that are looked at
 MAX_FACES = 4
 SMALLEST_FACE = 48  # px, forehead to chin: below it neither lips nor lids can be learnt
 PICTURE_ROWS = 8
+SHARED = 0.1  # of the side: crops of clips of one size that differ by less become one
 
 # Around the union of the face boxes, in heights of the face: what the crop should hold, and what it must hold even
 # if it then reaches beyond the picture.
-WISHED = {"left": 0.55, "right": 0.55, "top": 0.55, "bottom": 0.6}
-NEEDED = {"left": 0.1, "right": 0.1, "top": 0.2, "bottom": 0.05}
+WISHED = np.array([-0.55, -0.55, 0.55, 0.6])  # left, top, right, bottom
+NEEDED = np.array([-0.1, -0.2, 0.1, 0.05])
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in px
+Kept = tuple[int, float, np.ndarray, float]  # a frame for the picture: its look, time, RGB, px for one px of the source
 
 
 @dataclass(frozen=True)
@@ -70,32 +72,62 @@ def locate_face(
         picture: frames with the face's box and the crop.
     Errors: InputError for no face, a small face, a cut to another scene or person, and for what `probe` refuses.
     """
-    entries, rows = [], []
-    for clip in clips:
-        facts = probe(clip.path, settings)
-        looks, frames = _look(clip.path, facts, model, settings)
+    facts = [probe(clip.path, settings) for clip in clips]
+    found: list[tuple[list[Box | None], list[Kept]]] = []
+    for clip, fact in zip(clips, facts, strict=True):
+        looks, frames = _look(clip.path, fact, model, settings)
         boxes = follow(looks)
         _check(clip.path, looks, boxes)
-        known = np.array([box for box in boxes if box is not None])
-        crop = choose_crop(known, facts.width, facts.height, settings.margin)
-        if len(rows) < PICTURE_ROWS:
-            rows.append([_draw(rgb, scale, time, boxes[k], crop) for k, time, rgb, scale in frames])
-        entries.append(
-            {
-                "path": str(clip.path),
-                "sha256": _sha256(clip.path),
-                "width": facts.width,
-                "height": facts.height,
-                "fps": facts.fps,
-                "duration": facts.duration,
-                "has_audio": facts.has_audio,
-                "emotion": clip.emotion,
-                "crop": [crop.left, crop.top, crop.side],
-            }
-        )
+        found.append((boxes, frames if len(found) < PICTURE_ROWS else []))
+    known = [np.array([box for box in boxes if box is not None]) for boxes, _ in found]
+    crops = choose_crops(known, [(fact.width, fact.height) for fact in facts], settings.margin)
+    entries = [_entry(clip, fact, crop) for clip, fact, crop in zip(clips, facts, crops, strict=True)]
     with atomic(out) as temporary:
         temporary.write_text(json.dumps({"state": state, "clips": entries}, indent=1) + "\n")
+    rows = [
+        [_draw(rgb, scale, time, boxes[k], crop) for k, time, rgb, scale in frames]
+        for (boxes, frames), crop in list(zip(found, crops, strict=True))[:PICTURE_ROWS]
+    ]
     pictures.save(pictures.sheet(rows), picture)
+
+
+def _entry(clip: ClipSource, facts: Probe, crop: Crop) -> dict[str, object]:
+    return {
+        "path": str(clip.path),
+        "sha256": _sha256(clip.path),
+        "width": facts.width,
+        "height": facts.height,
+        "fps": facts.fps,
+        "duration": facts.duration,
+        "has_audio": facts.has_audio,
+        "emotion": clip.emotion,
+        "crop": [crop.left, crop.top, crop.side],
+    }
+
+
+def choose_crops(boxes: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], margin: float = 1.0) -> list[Crop]:
+    """A crop for every clip; clips of one size with the head in one place share theirs.
+
+    Short clips of one sitting (emotional sets) have one camera: with one crop they also have one background.
+
+    Args:
+        boxes: of each clip, [n, 4] px; sizes: width and height of each.
+    """
+    own = [choose_crop(b, *size, margin) for b, size in zip(boxes, sizes, strict=True)]
+    crops = list(own)
+    for size in set(sizes):
+        group = [k for k, s in enumerate(sizes) if s == size]
+        shared = choose_crop(np.concatenate([boxes[k] for k in group]), *size, margin)
+        alike = all(
+            abs(shared.side - own[k].side) <= SHARED * own[k].side
+            and abs(shared.left + shared.side / 2 - own[k].left - own[k].side / 2) <= SHARED * own[k].side
+            and abs(shared.top + shared.side / 2 - own[k].top - own[k].side / 2) <= SHARED * own[k].side
+            for k in group
+        )
+        if alike:
+            for k in group:
+                crops[k] = shared
+    return crops
 
 
 def choose_crop(boxes: np.ndarray, width: int, height: int, margin: float = 1.0) -> Crop:
@@ -109,11 +141,9 @@ def choose_crop(boxes: np.ndarray, width: int, height: int, margin: float = 1.0)
     left, top = np.percentile(boxes[:, :2], 2, axis=0)
     right, bottom = np.percentile(boxes[:, 2:], 98, axis=0)
 
-    def around(by: dict[str, float]) -> tuple[float, float, float, float]:
-        return left - by["left"] * face, top - by["top"] * face, right + by["right"] * face, bottom + by["bottom"] * face
-
-    x0, y0, x1, y1 = around(WISHED)
-    n0, m0, n1, m1 = around(NEEDED)
+    union = np.array([left, top, right, bottom])
+    x0, y0, x1, y1 = (float(x) for x in union + face * WISHED)
+    n0, m0, n1, m1 = (float(x) for x in union + face * NEEDED)
     side = max(x1 - x0, y1 - y0) * margin
     side = min(side, max(min(width, height), n1 - n0, m1 - m0))
     even = 2 * int(side / 2 + 1e-6)
@@ -165,12 +195,10 @@ def _distance(a: Box, b: Box) -> float:
     return float(np.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3]) / 2)
 
 
-def _look(
-    path: Path, facts: Probe, model: Path, settings: MediaSettings
-) -> tuple[list[Look], list[tuple[int, float, np.ndarray, float]]]:
+def _look(path: Path, facts: Probe, model: Path, settings: MediaSettings) -> tuple[list[Look], list[Kept]]:
     """Look for faces twice a second and for cuts in every frame; keep three frames for the picture."""
     looks: list[Look] = []
-    kept: list[tuple[int, float, np.ndarray, float]] = []
+    kept: list[Kept] = []
     total = max(int(facts.duration * FPS), 1)
     wanted = {LOOK_EVERY * (int(k) // LOOK_EVERY) for k in pictures.spread(total, 3)}
     before: tuple[np.ndarray, np.ndarray] | None = None  # thumbnail and frame
@@ -181,7 +209,7 @@ def _look(
             small = thumbnail(rgb)
             if before is not None:
                 changed = change(before[0], small)
-                if changed > SUSPECT and is_cut(changed, _difference(landmarker, before[1], rgb)):
+                if changed > SUSPECT and is_cut(changed, *_colours_of(landmarker, before[1], rgb)):
                     _refuse_cut(path, time)
             before = small, rgb
             if k % LOOK_EVERY:
@@ -189,9 +217,8 @@ def _look(
             faces = find_faces(landmarker, rgb)
             looks.append(Look(time, tuple(_scaled(face, 1 / scale) for face in faces)))
             colours = face_colours(rgb, faces[0]) if faces else None
-            if sample is not None and sample[1] is not None and colours is not None:
-                if is_slow_cut(change(sample[0], small), colour_difference(sample[1], colours)):
-                    _refuse_cut(path, time)
+            if sample is not None and is_slow_cut(change(sample[0], small), sample[1], colours):
+                _refuse_cut(path, time)
             sample = small, colours
             if k in wanted:
                 kept.append((len(looks) - 1, time, rgb, scale))
@@ -224,11 +251,9 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(x) for x in np.linspace(0, length - side, count)]
 
 
-def _difference(landmarker: FaceLandmarker, before: np.ndarray, after: np.ndarray) -> float | None:
-    faces = [landmarker(rgb) for rgb in (before, after)]
-    if faces[0] is None or faces[1] is None:
-        return None
-    return colour_difference(face_colours(before, faces[0]), face_colours(after, faces[1]))
+def _colours_of(landmarker: FaceLandmarker, *frames: np.ndarray) -> list[np.ndarray | None]:
+    faces = [landmarker(rgb) for rgb in frames]
+    return [None if face is None else face_colours(rgb, face) for rgb, face in zip(frames, faces, strict=True)]
 
 
 def _scaled(face: Detection, scale: float) -> Box:
@@ -251,7 +276,7 @@ def _check(path: Path, looks: Sequence[Look], boxes: Sequence[Box | None]) -> No
     if len(known) < len(boxes) / 2:
         missing = next(look.time for look, box in zip(looks, boxes, strict=True) if box is None)
         raise InputError(
-            f"{path}: the face was found in only {len(known)} of {len(boxes)} looks (first missing at {missing:.1f} s): "
+            f"{path}: the face was found in only {len(known)} of {len(boxes)} looks, first missing at {missing:.1f} s: "
             "use a clip that shows it throughout, or cut it"
         )
     height = float(np.median([_height(box) for box in known]))
@@ -260,13 +285,20 @@ def _check(path: Path, looks: Sequence[Look], boxes: Sequence[Box | None]) -> No
             f"{path}: the face is only {height:.0f} px high, at least {SMALLEST_FACE} are needed: use a closer or "
             "larger picture"
         )
-    crowd = [look.time for look in looks if len(look.faces) > 1]
-    if crowd:
+    crowd = [look.time for look, box in zip(looks, boxes, strict=True) if _somebody_else(look, box)]
+    if len(crowd) > 0.05 * len(looks):
         print(
             f"warning: {path} shows several faces (first at {crowd[0]:.1f} s): the largest one is taken",
             file=sys.stderr,
             flush=True,
         )
+
+
+def _somebody_else(look: Look, box: Box | None) -> bool:
+    """Whether a face of some size is seen beside the one that is followed."""
+    if box is None:
+        return False
+    return any(_distance(face, box) > 0.6 * _height(box) and _height(face) > 0.4 * _height(box) for face in look.faces)
 
 
 def _sha256(path: Path) -> str:

@@ -51,3 +51,25 @@ def inpaint(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     coarse = inpaint(colour / np.maximum(below, 1)[..., None], below > 0)
     fine = cv2.resize(coarse, (padded.shape[1], padded.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.where(known[..., None], image, fine.reshape(*padded.shape, -1)[:height, :width])
+
+
+def inside_polygon(polygon: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Which pixels have their centre, (0.5, 0.5) for the first, inside a polygon.
+
+    Args:
+        polygon: [n, 2] px, closed by itself.
+    Returns:
+        bool [height, width], by the even-odd rule.
+    """
+    mask = np.zeros((height, width), bool)
+    limits = np.array([width, height])
+    low = np.clip(np.floor(polygon.min(axis=0)).astype(int), 0, limits)
+    high = np.clip(np.ceil(polygon.max(axis=0)).astype(int), 0, limits)
+    x = np.arange(low[0], high[0])[None, :] + 0.5
+    y = np.arange(low[1], high[1])[:, None] + 0.5
+    part = mask[low[1] : high[1], low[0] : high[0]]
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if y0 != y1:
+            crossing = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
+            part ^= ((y0 > y) != (y1 > y)) & (x < crossing)
+    return mask

@@ -17,17 +17,15 @@ from ua3dtalk.errors import AssetError
 from ua3dtalk.face import pictures
 from ua3dtalk.face.bisenet import SIDE, export_parser
 from ua3dtalk.face.landmarker import EYE_CORNERS, INNER_LIPS
-from ua3dtalk.face.pixels import nearest, take
+from ua3dtalk.face.pixels import inside_polygon, nearest, take
 from ua3dtalk.subject import FPS, HEAD_REGIONS, TORSO_REGIONS, Region, Subject
 from ua3dtalk.workflow import atomic, progress
 
 __all__ = ["export_parser", "parse_regions", "labels_of", "without_specks", "with_mouth"]
 
-# CelebAMask-HQ: background, skin, brows, eyes, glasses, ears, earring, nose, mouth, lips, neck, necklace, cloth, hair, hat
-CLASS_REGIONS = np.array(
-    [0, 1, 2, 2, 3, 3, 12, 5, 5, 5, 4, 7, 6, 6, 8, 8, 9, 10, 11],
-    np.uint8,
-)
+# The classes of CelebAMask-HQ: background, skin, two brows, two eyes, glasses, two ears, earring, nose, mouth, two
+# lips, neck, necklace, cloth, hair, hat.
+CLASS_REGIONS = np.array([0, 1, 2, 2, 3, 3, 12, 5, 5, 5, 4, 7, 6, 6, 8, 8, 9, 10, 11], np.uint8)
 COLOURS = np.array(
     [
         *((30, 30, 30), (224, 172, 140), (120, 70, 30), (60, 140, 255), (255, 210, 120), (200, 110, 90)),
@@ -39,7 +37,7 @@ FACE_CORE = (Region.SKIN, Region.BROWS, Region.EYES, Region.NOSE, Region.LIPS, R
 
 SPECK = 1 / 1500  # of the frame's area: smaller islands of a group are noise
 HOLE = 1 / 200  # of the frame's area: smaller patches of background inside the person are the parser's mistakes
-LIPS_PARTED = 0.03  # inner-lip opening over the distance of the outer eye corners: below it the mouth is closed
+LIPS_PARTED = 0.05  # inner-lip opening over the distance of the outer eye corners: below it the mouth is closed
 
 
 def parse_regions(
@@ -130,24 +128,15 @@ def with_mouth(labels: np.ndarray, points: np.ndarray) -> np.ndarray:
         labels: uint8 [H, W]; points: [478, 2] px.
     """
     labels = labels.copy()
-    height, width = labels.shape
     eyes = float(np.linalg.norm(points[EYE_CORNERS[0]] - points[EYE_CORNERS[1]]))
-    inner = points[list(INNER_LIPS)]
-    # The frame's pixels have their centres at half px, OpenCV's at whole ones; 4 bits of fraction.
-    polygon = np.round((inner - 0.5) * 16).astype(np.int32)
-    inside = np.zeros((height, width), np.uint8)
-    if np.linalg.norm(points[13] - points[14]) > LIPS_PARTED * eyes:
-        cv2.fillPoly(inside, [polygon], 1, shift=4)
-        # fillPoly paints its border pixels too: half a pixel too much on each side where the opening is narrow.
-    allowed = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(allowed, [polygon], 1, shift=4)
+    inside = inside_polygon(points[list(INNER_LIPS)], *labels.shape)
     rim = max(1, round(0.04 * eyes))
-    allowed = cv2.dilate(allowed, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1)))
-    mouth = labels == Region.MOUTH
-    labels[mouth & (allowed == 0)] = Region.LIPS
-    # Hair, hands or a microphone in front of the mouth stay what they are.
-    face = np.isin(labels, (Region.LIPS, Region.SKIN))
-    labels[(inside == 1) & face] = Region.MOUTH
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1))
+    allowed = cv2.dilate(inside.astype(np.uint8), kernel) > 0
+    labels[(labels == Region.MOUTH) & ~allowed] = Region.LIPS
+    if np.linalg.norm(points[13] - points[14]) > LIPS_PARTED * eyes:
+        # Hair, a hand or a microphone before the mouth stays what it is.
+        labels[inside & np.isin(labels, (Region.LIPS, Region.SKIN))] = Region.MOUTH
     return labels
 
 
