@@ -144,7 +144,6 @@ rule layers:
     input:
         clips="results/{actor}/clips.json",
         video="results/{actor}/video.npy",
-        landmarks="results/{actor}/landmarks.npz",
         regions="results/{actor}/regions.npy",
     output:
         plate="results/{actor}/layers/plate.png",

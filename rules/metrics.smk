@@ -1,5 +1,7 @@
 """Numbers that can be compared."""
 
+PERCEPTUAL_WEIGHTS = {"st_lpips_alex": "stlpips_alex", "lpips_squeeze_proxy": "squeezenet", "lpips_alex": "alexnet"}
+
 
 rule metrics:
     """Figures of the renders, of the truth itself and of three trivial opponents."""
@@ -8,7 +10,7 @@ rule metrics:
         rows="results/{actor}/renders/test.json",
         frames="results/{actor}/renders/test",
         landmarker=asset("face_landmarker"),
-        perceptual=asset("stlpips_alex"),
+        perceptual=asset(PERCEPTUAL_WEIGHTS[CONFIG.stage("metrics").perceptual]),
     output:
         metrics="results/{actor}/metrics.json",
         picture=report(

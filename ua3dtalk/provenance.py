@@ -75,7 +75,7 @@ STAGES: Mapping[str, Stage] = {
     "regions": Stage("ua3dtalk.face.regions", ("decode", "landmarks"), ("bisenet",), without=("landmarks", *_UNITS)),
     "tracking": Stage("ua3dtalk.face.tracking", ("decode", "landmarks"), without=("landmarks", *_UNITS)),
     "expression": Stage("ua3dtalk.face.expression", ("decode", "landmarks", "tracking"), without=("landmarks",)),
-    "layers": Stage("ua3dtalk.face.layers", ("decode", "landmarks", "regions"), without=("landmarks", *_UNITS)),
+    "layers": Stage("ua3dtalk.face.layers", ("decode", "regions"), without=("landmarks", *_UNITS)),
     "speech": Stage("ua3dtalk.speech.features", ("decode",), ("whisper_base",)),
     "train_mouth": Stage("ua3dtalk.training.stages", _BUNDLE, seeded=True, without=("face", "fuse")),
     "train_face": Stage("ua3dtalk.training.stages", _BUNDLE, seeded=True, without=("mouth", "fuse")),
@@ -129,6 +129,8 @@ class States:
                 found[field] = self._digests.of(self.folder / settings[field])
         if entry.seeded:
             found["seed"] = self.config.seed
+        if stage == "metrics":  # which names them
+            found["presets"] = [self.config.method, self.config.budget]
         return found
 
     def code(self, module: str) -> str:

@@ -111,6 +111,14 @@ class Job:
     def seed(self) -> int:
         return int(self._checked.seed)
 
+    @property
+    def method(self) -> str:
+        return self._checked.method
+
+    @property
+    def budget(self) -> str:
+        return self._checked.budget
+
     @cached_property
     def clips(self) -> tuple[ClipEntry, ...]:
         """The actor's clips as the config names them, none for the built-in actor."""
@@ -178,6 +186,37 @@ def one_line(error: BaseException, log: Path | str = "the log") -> str:
     if isinstance(error, SystemExit):
         return f"ended early with {error.code!r} (a bug: see {log})"
     return f"{type(error).__name__}: {text or 'no message'} (a bug: see {log})"
+
+
+def cost(bundle: Path) -> dict[str, Any]:
+    """What an actor's stages took, from the tables that Snakemake writes after each job; figures themselves left out.
+
+    Returns:
+        ``stages``: seconds and peak_memory_mb of each; ``seconds`` in all, one after the other; ``peak_memory_mb``.
+    """
+    stages = {}
+    for path in sorted((bundle / "benchmarks").glob("*.tsv")):
+        if path.stem == "metrics":  # of the run before
+            continue
+        header, values = (line.split("\t") for line in path.read_text().splitlines()[:2])
+        row = dict(zip(header, values, strict=True))
+        memory = row["max_rss"]  # "NA" for a job that ended before it was measured
+        record = bundle / "logs" / f"{path.stem}.json"
+        if memory in ("NA", "-") and record.exists():
+            memory = json.loads(record.read_text())["peak_memory_mb"]
+        stages[path.stem] = {"seconds": round(float(row["s"]), 1), "peak_memory_mb": _rounded(memory)}
+    return {
+        "stages": stages,
+        "seconds": round(sum(stage["seconds"] for stage in stages.values()), 1),
+        "peak_memory_mb": max((stage["peak_memory_mb"] or 0 for stage in stages.values()), default=0),
+    }
+
+
+def _rounded(megabytes: str | float) -> int | None:
+    try:
+        return round(float(megabytes))
+    except ValueError:
+        return None
 
 
 def failures(results: Path, since: float) -> list[str]:

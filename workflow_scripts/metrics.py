@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ua3dtalk.workflow import job
+from ua3dtalk.workflow import cost, job
 
 with job(snakemake) as run:
     from ua3dtalk.metrics.report import write_metrics
@@ -12,6 +12,12 @@ with job(snakemake) as run:
         renders=Path(snakemake.input.rows).parent,
         out=Path(snakemake.output.metrics),
         picture=Path(snakemake.output.picture),
+        landmarker=Path(snakemake.input.landmarker),
+        perceptual=Path(snakemake.input.perceptual),
         settings=run.settings,
+        method=run.method,
+        budget=run.budget,
+        seed=run.seed,
+        cost=cost(run.subject.root),
         state=run.state,
     )
