@@ -1,0 +1,170 @@
+"""The held-out frames, rendered: driven by their audio, and by no more of their own than the settings allow."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ua3dtalk.config import RenderingSettings
+from ua3dtalk.device import choose_device
+from ua3dtalk.media.encode import write_video
+from ua3dtalk.rendering.compose import backdrop, to_bytes
+from ua3dtalk.rendering.controls import ControlTrack, read_lips
+from ua3dtalk.rendering.head import Head, load_head
+from ua3dtalk.rendering.picture import side_by_side
+from ua3dtalk.rendering.renderer import HeadRenderer
+from ua3dtalk.rendering.upper_face import fit_upper_face
+from ua3dtalk.splat.camera import Camera
+from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
+from ua3dtalk.workflow import atomic, progress
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to render the held-out frames: what drives it, and the file it goes to."""
+
+    name: str
+    driven_by: tuple[str, ...]
+    file: str
+
+
+def rows_of(settings: RenderingSettings) -> tuple[Row, ...]:
+    """The head as the settings drive it, the head with modelled blinks and brows, the head at rest."""
+    given = tuple(settings.driven_by)
+    without = tuple(source for source in given if source != "action_units")
+    rows = [Row("ours", ("audio", *given) + (() if "action_units" in given else ("modelled_blinks",)), "test/ours.npy")]
+    if "action_units" in given:
+        rows.append(Row("ours", ("audio", *without, "modelled_blinks"), "test/ours_modelled.npy"))
+    rows.append(Row("static_mean", without, "test/static_mean.npy"))
+    return tuple(rows)
+
+
+def render_test(
+    *, subject: Subject, model: Path, out: Path, picture: Path, settings: RenderingSettings, seed: int, state: str
+) -> None:
+    """Render every held-out frame in every row.
+
+    Writes `test.json` (out), beside it `test/{row}.npy` uint8 [n, H, W, 3], `test.mp4` (the first row) and `truth.mp4`,
+    both with the frames' sound, and a picture of renders beside the truth.
+    """
+    device = choose_device(settings.device)
+    stage = TestStage(subject, load_head(model), settings, seed, device)
+    speed = {}
+    for row in rows_of(settings):
+        start = time.perf_counter()
+        _write_rows(out.parent / row.file, stage.frames(row), len(subject.test_frames), row.file)
+        speed[row.file] = len(subject.test_frames) / (time.perf_counter() - start)
+    ours = np.load(out.parent / rows_of(settings)[0].file, mmap_mode="r")
+    sound = subject.audio().reshape(-1, SAMPLES_PER_FRAME)[subject.test_frames].reshape(-1)
+    write_video(out.parent / "test.mp4", iter(ours), audio=sound)
+    write_video(out.parent / "truth.mp4", (subject.video[frame] for frame in subject.test_frames), audio=sound)
+    side_by_side(subject, out.parent, rows_of(settings), picture)
+    document = {
+        "state": state,
+        "frames": [int(frame) for frame in subject.test_frames],
+        "rows": [{"name": row.name, "driven_by": list(row.driven_by), "file": row.file} for row in rows_of(settings)],
+        "speed": {
+            "frames_per_second": round(stage.speed(), 1),
+            "with_writing": round(speed[rows_of(settings)[0].file], 1),
+            "size": int(subject.video.shape[1]),
+            "gaussians": {"face": len(stage.head.face.cloud.means), "mouth": len(stage.head.mouth.cloud.means)},
+            "device": str(device),
+        },
+    }
+    with atomic(out) as temporary:
+        temporary.write_text(json.dumps(document, indent=1))
+
+
+class TestStage:
+    """The held-out frames of one actor and the head that renders them."""
+
+    __test__ = False  # not a test class, whatever its name
+
+    def __init__(
+        self, subject: Subject, head: Head, settings: RenderingSettings, seed: int, device: torch.device
+    ) -> None:
+        self.subject, self.head, self.device = subject, head.to(device), device
+        self.renderer = HeadRenderer(self.head, device, settings.rasteriser)
+        self.lips = read_lips(head.reader.cpu(), subject.speech, subject.clips)
+        self.given = settings.driven_by
+        self.modelled = modelled_units(subject, seed)
+        self._plate = torch.from_numpy(subject.plate.copy()).to(device)
+
+    def frames(self, row: Row) -> Iterator[np.ndarray]:
+        """uint8 [H, W, 3] of each held-out frame."""
+        controls = self.controls(row)
+        for frame in progress(self.subject.test_frames, row.file):
+            image = self.renderer(self.camera(frame), controls and controls(frame), self.background(frame))
+            yield to_bytes(image).cpu().numpy()
+
+    def controls(self, row: Row) -> ControlTrack | None:
+        """What drives the row's frames; None for the head at rest."""
+        if row.name == "static_mean":
+            return None
+        units = self.subject.expression.action_units if "action_units" in row.driven_by else self.modelled
+        with_tokens = self.head.face.net.encoder is not None
+        return ControlTrack(self.subject, self.lips, units, with_tokens, self.device)
+
+    def camera(self, frame: int) -> Camera:
+        source = frame if "pose" in self.given else replayed(self.subject, frame)
+        tracking = self.subject.tracking
+        height, width = self.subject.video.shape[1:3]
+        viewmat, K = (torch.from_numpy(a[source].astype(np.float32)) for a in (tracking.world_to_camera, tracking.K))
+        return Camera(viewmat.to(self.device), K.to(self.device), width, height)
+
+    def background(self, frame: int) -> torch.Tensor:
+        source = frame if "torso" in self.given else replayed(self.subject, frame)
+        return backdrop(self._plate, torch.from_numpy(np.array(self.subject.torso[source])).to(self.device))
+
+    def speed(self, frames: int = 50) -> float:
+        """Frames a second of field, rasteriser and composition, without reading and encoding; median of three runs."""
+        row = Row("ours", ("audio",), "")
+        controls = self.controls(row)
+        assert controls is not None
+        chosen = np.resize(self.subject.test_frames, frames)
+        inputs = [(self.camera(f), controls(f), self.background(f)) for f in chosen[: min(frames, 8)]]
+        runs = []
+        for _ in range(3):
+            start = time.perf_counter()
+            for index in range(frames):
+                to_bytes(self.renderer(*inputs[index % len(inputs)]))
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            runs.append(frames / (time.perf_counter() - start))
+        return sorted(runs)[1]
+
+
+def modelled_units(subject: Subject, seed: int) -> np.ndarray:
+    """Action units [T, 6] in which held-out frames come from a model of the training frames."""
+    units = subject.expression.action_units.astype(np.float64)
+    model = fit_upper_face(units, [np.arange(clip.first, clip.test_first) for clip in subject.clips])
+    modelled = units.copy()
+    rng = np.random.default_rng(seed)
+    for clip in subject.clips:
+        modelled[clip.test_first : clip.end] = model.sample(clip.end - clip.test_first, rng)
+    return modelled
+
+
+def replayed(subject: Subject, frame: int) -> int:
+    """The training frame whose pose or torso stands in for a held-out one: the clip played backwards, and to and fro."""
+    clip = next(clip for clip in subject.clips if clip.first <= frame < clip.end)
+    count = clip.test_first - clip.first
+    step = (frame - clip.test_first) % (2 * count)
+    return clip.test_first - 1 - step if step < count else clip.first + step - count
+
+
+def _write_rows(path: Path, frames: Iterator[np.ndarray], count: int, label: str) -> None:
+    with atomic(path) as temporary:
+        rows = None
+        for index, frame in enumerate(frames):
+            if rows is None:
+                rows = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, *frame.shape))
+            rows[index] = frame
+        assert rows is not None, label
+        rows.flush()

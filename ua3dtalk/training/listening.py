@@ -1,0 +1,149 @@
+"""What the audio code of each frame is: the actor's main lip shapes, read from speech.
+
+The shapes are principal components of the training frames' lips. A ridge regression reads them from the speech;
+penalty and gain of each are chosen by cross-validation over blocks of time. Training frames are driven by their true
+shapes, held-out and new speech by the read ones, so the picture learns from the mouth that it shows while the reader
+answers for what speech does not tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ua3dtalk.errors import DataError
+from ua3dtalk.face.lips import lip_shapes
+from ua3dtalk.field.conditioners import LipReader
+from ua3dtalk.rendering.controls import speech_windows
+from ua3dtalk.rendering.head import build_reader
+from ua3dtalk.speech.windows import MEL_PER_FRAME
+from ua3dtalk.subject import TOKENS_PER_FRAME, Subject
+from ua3dtalk.training.settings import AudioSettings
+from ua3dtalk.workflow import atomic
+
+PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+BLOCKS = 5
+GAP = 12  # frames between training and validation blocks: speech and lips are alike over about half a second
+LEAST_CORRELATION = 0.25  # a shape that is read worse than this is left at rest
+
+
+@dataclass(frozen=True)
+class Listening:
+    """teacher [T, K] true coefficients, read [T, K] from speech; correlation [K] on validation blocks."""
+
+    reader: LipReader
+    teacher: np.ndarray
+    read: np.ndarray
+    correlation: np.ndarray
+
+
+def window_weights(subject: Subject, settings: AudioSettings) -> np.ndarray:
+    """Weight [F] of each input so that tokens together count 1 and mel together `mel_weight`."""
+    tokens = (2 * settings.radius + 1) * TOKENS_PER_FRAME * subject.speech.features.shape[1]
+    mel = (2 * settings.radius + 1) * MEL_PER_FRAME * subject.speech.mel.shape[1]
+    return np.concatenate([np.full(tokens, tokens**-0.5), np.full(mel, settings.mel_weight * mel**-0.5)])
+
+
+def fit_listening(subject: Subject, settings: AudioSettings) -> Listening:
+    """Fit lip shapes and their reader on the training frames.
+
+    Raises:
+        DataError: fewer usable training frames than the regression needs.
+    """
+    frames = np.arange(subject.frame_count)
+    train = subject.train_frames[subject.landmarks.valid[subject.train_frames]]
+    if len(train) < 2 * BLOCKS + 2 * GAP:
+        raise DataError(f"{subject.root}: {len(train)} training frames show a face, at least {2 * BLOCKS + 2 * GAP} are needed: give a longer clip")
+    teacher = lip_coefficients(subject, train, settings.mouth_coefficients)
+    windows = speech_windows(subject.speech, subject.clips, frames, settings.radius)
+    mean, deviation = windows[train].mean(0), windows[train].std(0) + 1e-6
+    scale = window_weights(subject, settings) / deviation
+    inputs = (windows - mean) * scale
+    dual, bias, correlation = cross_validated_ridge(inputs[train], teacher[train])
+    reader = LipReader(inputs.shape[1], settings.mouth_coefficients, settings.radius)
+    reader.mean.copy_(torch.from_numpy(mean))
+    reader.weights.copy_(torch.from_numpy(scale[:, None] * (inputs[train].T @ dual)))
+    reader.bias.copy_(torch.from_numpy(bias))
+    read = inputs @ (inputs[train].T @ dual) + bias
+    return Listening(reader, teacher.astype(np.float32), read.astype(np.float32), correlation)
+
+
+def lip_coefficients(subject: Subject, train: np.ndarray, count: int) -> np.ndarray:
+    """Coefficients [T, count] of the principal lip shapes, zero mean and unit deviation over training frames."""
+    shapes = lip_shapes(subject.landmarks.points, subject.tracking.neutral)
+    centred = shapes - shapes[train].mean(0)
+    _, _, axes = np.linalg.svd(centred[train], full_matrices=False)
+    # A component's sign is arbitrary; fixed, so that two machines agree.
+    axes = axes[:count] * np.sign(axes[:count][np.arange(count), np.abs(axes[:count]).argmax(1)])[:, None]
+    coefficients = centred @ axes.T
+    return coefficients / (coefficients[train].std(0) + 1e-9)
+
+
+def cross_validated_ridge(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ridge regression in its dual form, penalty and gain of each target by blocks of time.
+
+    Args:
+        inputs: [n, F] in order of time; targets: [n, K].
+    Returns:
+        dual weights [n, K] (prediction = inputs_new @ inputs.T @ dual + bias), bias [K], and the correlation [K] of the
+        blocks' predictions with the truth.
+
+    The gain undoes half of the shrinking (in logarithms) that a regression towards the mean brings: a mouth that moves
+    too little looks wrong before its error grows. Targets that speech does not tell get no weight.
+    """
+    kernel = inputs @ inputs.T
+    n = len(inputs)
+    predicted = np.zeros((len(PENALTIES), *targets.shape))
+    for block in np.array_split(np.arange(n), BLOCKS):
+        near = (np.arange(n) >= block[0] - GAP) & (np.arange(n) <= block[-1] + GAP)
+        rest = np.flatnonzero(~near)
+        for index, solution in enumerate(ridge_path(kernel[np.ix_(rest, rest)], targets[rest])):
+            predicted[index, block] = kernel[np.ix_(block, rest)] @ solution + targets[rest].mean(0)
+    best = ((predicted - targets) ** 2).mean(1).argmin(0)
+    columns = np.arange(targets.shape[1])
+    chosen = predicted[best, :, columns].T
+    residual = chosen - chosen.mean(0)
+    covariance = (residual * (targets - targets.mean(0))).mean(0)
+    slope = np.clip(covariance / (residual.var(0) + 1e-12), 0, 1.5)
+    correlation = covariance / (residual.std(0) * targets.std(0) + 1e-12)
+    gain = np.where(correlation > LEAST_CORRELATION, slope / np.sqrt(np.clip(correlation, LEAST_CORRELATION, 1)), 0)
+    solutions = np.stack(list(ridge_path(kernel, targets)))
+    dual = solutions[best, :, columns].T * gain
+    return dual, targets.mean(0), correlation
+
+
+def ridge_path(kernel: np.ndarray, targets: np.ndarray) -> list[np.ndarray]:
+    """Dual solutions [n, K] for every penalty, from one eigendecomposition."""
+    values, vectors = np.linalg.eigh(kernel)
+    rotated = vectors.T @ (targets - targets.mean(0))
+    return [vectors @ (rotated / (np.maximum(values, 0) + penalty)[:, None]) for penalty in PENALTIES]
+
+
+def save_listening(listening: Listening, out: Path, state: str) -> None:
+    """Write reader, teacher and read coefficients as safetensors."""
+    tensors = {f"reader.{key}": value for key, value in listening.reader.state_dict().items()}
+    tensors |= {
+        "teacher": torch.from_numpy(listening.teacher),
+        "read": torch.from_numpy(listening.read),
+        "correlation": torch.from_numpy(listening.correlation.astype(np.float32)),
+    }
+    with atomic(out) as temporary:
+        save_file(tensors, temporary, metadata={"state": state})
+
+
+def load_listening(path: Path) -> Listening:
+    """Read what `save_listening` wrote."""
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        reader = build_reader(
+            {key.removeprefix("reader."): value for key, value in tensors.items() if key.startswith("reader.")}
+        )
+        return Listening(reader, tensors["teacher"].numpy(), tensors["read"].numpy(), tensors["correlation"].numpy())
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
