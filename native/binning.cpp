@@ -43,33 +43,33 @@ Rectangle pack_gaussian(const Scene &scene, int64_t g, int width, int height, fl
     return r;
 }
 
-// Bit b tells whether alpha reaches the threshold somewhere in block b of the tile with the first pixel (left, top):
-// the largest exponent over the block's box of pixel centres lies on the lines through its point nearest to the mean.
-uint16_t block_mask(const Row &g, float left, float top) {
-    alignas(64) static const float column[LANES] = {0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12};
-    alignas(64) static const float row[LANES] = {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12};
-    Lanes x0 = load(column) + (left - g.mean_x), x1 = x0 + (float)(BLOCK - 1);
-    Lanes y0 = load(row) + (top - g.mean_y), y1 = y0 + (float)(BLOCK - 1);
-    Lanes zero = lanes(0.0f), near_x = clamp(zero, x0, x1), near_y = clamp(zero, y0, y1);
-    Lanes best_y = clamp(near_x * (-0.5f * g.x_y / g.y_y), y0, y1);
-    Lanes best_x = clamp(near_y * (-0.5f * g.x_y / g.x_x), x0, x1);
-    Lanes along_y = near_x * (g.x_x * near_x + g.x_y * best_y) + g.y_y * best_y * best_y;
-    Lanes along_x = best_x * (g.x_x * best_x + g.x_y * near_y) + g.y_y * near_y * near_y;
-    // Some slack for rounding; pixels decide for themselves later.
-    float least = (LOG2_THRESHOLD - g.log2_opacity) * 1.0005f - 2e-4f;
-    return (uint16_t)bits(at_least(max(along_x, along_y), lanes(least)));
-}
+// Tells for all blocks of a tile whether alpha reaches the threshold somewhere in them: the largest exponent over a
+// block's box of pixel centres lies on the two lines through its point nearest to the mean.
+class BlockTest {
+  public:
+    explicit BlockTest(const Row &g)
+        : g_(g), y_per_x_(-0.5f * g.x_y / g.y_y), x_per_y_(-0.5f * g.x_y / g.x_x),
+          // Some slack for rounding; pixels decide for themselves later.
+          least_((LOG2_THRESHOLD - g.log2_opacity) * 1.0005f - 2e-4f) {}
 
-// Exclusive sums of counts [n] into begin [n + 1].
-void begin_from_counts(const Array<Rectangle> &rectangles, Array<int32_t> &begin) {
-    int64_t total = 0;
-    for (size_t g = 0; g < rectangles.size(); g++) {
-        begin[g] = (int32_t)total;
-        total += rectangles[g].area();
-        if (total > INT32_MAX) throw std::bad_alloc();
+    // Bit b for block b of the tile whose first pixel is (left, top).
+    uint16_t operator()(float left, float top) const {
+        alignas(64) static constexpr float X[LANES] = {0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12};
+        alignas(64) static constexpr float Y[LANES] = {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12};
+        Lanes x0 = load(X) + (left - g_.mean_x), x1 = x0 + (float)(BLOCK - 1);
+        Lanes y0 = load(Y) + (top - g_.mean_y), y1 = y0 + (float)(BLOCK - 1);
+        Lanes near_x = clamp(lanes(0.0f), x0, x1), near_y = clamp(lanes(0.0f), y0, y1);
+        Lanes best_y = clamp(near_x * y_per_x_, y0, y1), best_x = clamp(near_y * x_per_y_, x0, x1);
+        Lanes largest = max(quadratic(near_x, best_y), quadratic(best_x, near_y));
+        return (uint16_t)bits(at_least(largest, lanes(least_)));
     }
-    begin[rectangles.size()] = (int32_t)total;
-}
+
+  private:
+    Lanes quadratic(Lanes x, Lanes y) const { return x * (g_.x_x * x + g_.x_y * y) + g_.y_y * y * y; }
+
+    const Row &g_;
+    float y_per_x_, x_per_y_, least_;
+};
 
 struct Key {
     uint32_t depth;  // bits of a positive float: their order is the floats' order
@@ -101,42 +101,71 @@ Array<Key> depth_order(const Array<Rectangle> &rectangles, const float *depths, 
     return keys;
 }
 
-// Calls visit(tile, slot) for the tiles that Gaussian g really touches.
-template <class Visit> void visit_tiles(const Work &work, const Rectangle &r, int32_t g, const Visit &visit) {
-    int32_t slot = work.gaussian_begin[g];
-    for (int y = r.y0; y < r.y1; y++)
-        for (int x = r.x0; x < r.x1; x++, slot++)
-            if (work.slot_masks[slot]) visit(y * work.tiles_x + x, slot);
+struct Slot {
+    int32_t tile, id;
+    uint16_t mask;
+};
+
+// Lists the tiles that Gaussian g touches from slots[next] on and counts them; returns the next free slot.
+int32_t list_tiles(const Work &work, const Rectangle &r, int32_t id, int32_t next, Slot *slots, int32_t *counts) {
+    const BlockTest test(work.gaussian(id));
+    int x = r.x0, y = r.y0;
+    for (int left = r.area(); left > 0; left--) {
+        const int tile = y * work.tiles_x + x;
+        const uint16_t mask = test(x * TILE, y * TILE);
+        slots[next] = {tile, id, mask};
+        next += mask != 0;  // no branch: it could not be predicted
+        counts[tile] += mask != 0;
+        bool row_done = ++x == r.x1;
+        x = row_done ? r.x0 : x;
+        y += row_done;
+    }
+    return next;
 }
 
-// Deals the sorted Gaussians out to the tiles' lists. Each part of the sorted list counts and then writes its own
-// share, so parts run side by side and the order does not depend on them.
+// Where each part's slots begin when every tile of every rectangle gets one; throws when 32 bits cannot count them.
+void reserve_slots(Work &work, const Array<Rectangle> &rectangles, const Array<Key> &order, size_t count) {
+    int64_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        work.listed[i] = {order[i].id, (int32_t)total, (int32_t)total};
+        total += rectangles[order[i].id].area();
+        if (total > INT32_MAX) throw std::bad_alloc();
+    }
+    work.slots_end = total;
+}
+
+// Deals the sorted Gaussians out to the tiles' lists. Each part of the sorted list counts and then writes its own share,
+// so parts run side by side; the lists do not depend on how many parts there are.
 void fill_tiles(Work &work, const Array<Rectangle> &rectangles, const Array<Key> &order, size_t count, int threads) {
-    const int tiles = work.tiles(), parts = useful_threads(threads, count, 4096);
-    Array<int32_t> cursor((size_t)parts * tiles);
-    cursor.fill(0);
-    auto part_begin = [&](int64_t part) { return count * part / parts; };
+    const int tiles = work.tiles(), parts = useful_threads(threads, count, 2048);
+    work.listed = Array<Listed>(count);
+    reserve_slots(work, rectangles, order, count);
+    Array<Slot> slots(work.slots_end + 1);  // list_tiles writes one past what it keeps
+    Array<int32_t> cursors((size_t)parts * tiles);
+    cursors.fill(0);
+    auto part_begin = [&](int64_t part) { return (int64_t)count * part / parts; };
     parallel_for(parts, 1, threads, [&](int64_t part, int64_t, int) {
-        int32_t *counts = cursor.data() + part * tiles;
-        for (size_t i = part_begin(part); i < part_begin(part + 1); i++)
-            visit_tiles(work, rectangles[order[i].id], order[i].id, [&](int tile, int32_t) { counts[tile]++; });
+        for (int64_t i = part_begin(part); i < part_begin(part + 1); i++) {
+            Listed &g = work.listed[i];
+            g.end = list_tiles(work, rectangles[g.id], g.id, g.begin, slots.data(), cursors.data() + part * tiles);
+        }
     });
     int32_t sum = 0;
     for (int tile = 0; tile < tiles; tile++) {
         work.tile_begin[tile] = sum;
-        for (int part = 0; part < parts; part++) sum += std::exchange(cursor[(size_t)part * tiles + tile], sum);
+        for (int part = 0; part < parts; part++) sum += std::exchange(cursors[(size_t)part * tiles + tile], sum);
     }
     work.tile_begin[tiles] = sum;
     work.ids = Array<int32_t>(sum), work.slots = Array<int32_t>(sum), work.masks = Array<uint16_t>(sum);
     parallel_for(parts, 1, threads, [&](int64_t part, int64_t, int) {
-        int32_t *next = cursor.data() + part * tiles;
-        for (size_t i = part_begin(part); i < part_begin(part + 1); i++)
-            visit_tiles(work, rectangles[order[i].id], order[i].id, [&](int tile, int32_t slot) {
-                int32_t entry = next[tile]++;
-                work.ids[entry] = order[i].id;
+        int32_t *next = cursors.data() + part * tiles;
+        for (int64_t i = part_begin(part); i < part_begin(part + 1); i++)
+            for (int32_t slot = work.listed[i].begin; slot < work.listed[i].end; slot++) {
+                int32_t entry = next[slots[slot].tile]++;
+                work.ids[entry] = slots[slot].id;
                 work.slots[entry] = slot;
-                work.masks[entry] = work.slot_masks[slot];
-            });
+                work.masks[entry] = slots[slot].mask;
+            }
     });
 }
 
@@ -148,23 +177,12 @@ void build_bins(Work &work, const Scene &scene, int width, int height, int threa
     work.tiles_x = (width + TILE - 1) / TILE, work.tiles_y = (height + TILE - 1) / TILE;
     work.stride = (ROW + scene.channels() + LANES - 1) / LANES * LANES;
     work.rows = Array<float>(scene.n * work.stride);
-    work.gaussian_begin = Array<int32_t>(scene.n + 1);
     work.tile_begin = Array<int32_t>(work.tiles() + 1);
 
     Array<Rectangle> rectangles(scene.n);
     parallel_for(scene.n, GRAIN, threads, [&](int64_t begin, int64_t end, int) {
         for (int64_t g = begin; g < end; g++)
             rectangles[g] = pack_gaussian(scene, g, width, height, work.rows.data() + g * work.stride);
-    });
-    begin_from_counts(rectangles, work.gaussian_begin);
-    work.slot_masks = Array<uint16_t>(work.gaussian_begin[scene.n]);
-    parallel_for(scene.n, GRAIN, threads, [&](int64_t begin, int64_t end, int) {
-        for (int64_t g = begin; g < end; g++) {
-            const Rectangle &r = rectangles[g];
-            uint16_t *mask = work.slot_masks.data() + work.gaussian_begin[g];
-            for (int y = r.y0; y < r.y1; y++)
-                for (int x = r.x0; x < r.x1; x++) *mask++ = block_mask(work.gaussian(g), x * TILE, y * TILE);
-        }
     });
     size_t count;
     Array<Key> order = depth_order(rectangles, scene.depths, count);

@@ -36,21 +36,26 @@ struct Scene {  // the projected Gaussians as the caller has them
     int channels() const { return features + with_depth; }
 };
 
+// A Gaussian that is in some tile, and its slots.
+struct Listed {
+    int32_t id, begin, end;
+};
+
 // One (Gaussian, tile) pair is an entry. Entries lie tile by tile, nearest first within a tile; a slot numbers the same
-// entries Gaussian by Gaussian, so that gradients are summed in an order that no thread can change.
+// pairs Gaussian by Gaussian, so that gradients are summed in an order that no thread can change.
 struct Work {
     int64_t n = 0;
     int features = 0;
     bool with_depth = false;
     int width = 0, height = 0, tiles_x = 0, tiles_y = 0, stride = 0;
-    Array<float> rows;               // [n, stride]; only those of Gaussians in some tile are filled
-    Array<int32_t> tile_begin;       // [tiles + 1] into the entries
-    Array<int32_t> ids, slots;       // [entries]
-    Array<uint16_t> masks;           // [entries] bit b: block b may be touched
-    Array<int32_t> gaussian_begin;   // [n + 1] into the slots
-    Array<uint16_t> slot_masks;      // [slots]; 0 where the Gaussian misses that tile of its rectangle
-    Array<float> transmittance;      // [tiles, 256] after the last Gaussian, block by block
-    Array<int32_t> stop;             // [tiles, 256] place in the tile's list at which the pixel was full
+    Array<float> rows;          // [n, stride]; only those of listed Gaussians are filled
+    Array<Listed> listed;       // nearest first
+    int64_t slots_end = 0;      // above all slots; some numbers below are not used
+    Array<int32_t> tile_begin;  // [tiles + 1] into the entries
+    Array<int32_t> ids, slots;  // [entries]
+    Array<uint16_t> masks;      // [entries] bit b: block b may be touched
+    Array<float> transmittance; // [tiles, 256] after the last Gaussian, block by block
+    Array<int32_t> stop;        // [tiles, 256] place in the tile's list at which the pixel was full
 
     int tiles() const { return tiles_x * tiles_y; }
     int channels() const { return features + with_depth; }

@@ -27,14 +27,14 @@ struct Image {
 };
 
 // The pixels whose centres lie within [low, high], as [first, last].
-int first_pixel(float low) { return (int)std::ceil(std::max(low - 0.5f, 0.0f)); }
-int last_pixel(float high, int size) { return (int)std::floor(std::min(high - 0.5f, (float)(size - 1))); }
+int first_pixel(float low) { return (int)std::ceil(std::clamp(low - 0.5f, 0.0f, 1e9f)); }
+int last_pixel(float high, int size) { return (int)std::floor(std::clamp(high - 0.5f, -1.0f, (float)(size - 1))); }
 
 // Keeps the nearest face of each pixel; the first one wins a tie, and either winding is drawn.
 void draw(const Vertex &a, const Vertex &b, const Vertex &c, int32_t face, const Image &image) {
     if (!(a.depth > 0 && b.depth > 0 && c.depth > 0)) return;
     const double area = Edge(a, b)(c.x, c.y);
-    if (!(std::fabs(area) > 1e-12)) return;
+    if (!(std::fabs(area) > 1e-12) || !std::isfinite(area)) return;
     const Edge at_a(b, c, 1 / area), at_b(c, a, 1 / area);
     const double inverse_a = 1.0 / a.depth, inverse_b = 1.0 / b.depth, inverse_c = 1.0 / c.depth;
     const int y1 = last_pixel(std::max({a.y, b.y, c.y}), image.height);

@@ -141,17 +141,16 @@ struct Gradients {
     float *means2d, *absolute, *conics, *opacities, *colors, *depths;
 };
 
-// Adds up the rows of Gaussian g and turns moments into gradients.
-void finish_gaussian(const Work &work, int64_t g, const float *rows, int stride, float *sum, const Gradients &v) {
-    const int32_t begin = work.gaussian_begin[g], end = work.gaussian_begin[g + 1];
-    if (begin == end) return;
+// Adds up the rows of a Gaussian and turns moments into gradients.
+void finish_gaussian(const Work &work, const Listed &listed, const float *rows, int stride, float *sum,
+                     const Gradients &v) {
+    const int64_t g = listed.id;
     for (int k = 0; k < stride; k++) sum[k] = 0.0f;
-    for (int32_t slot = begin; slot < end; slot++) {
-        if (!work.slot_masks[slot]) continue;
+    for (int32_t slot = listed.begin; slot < listed.end; slot++) {
         const float *row = rows + (int64_t)slot * stride;
         for (int k = 0; k < stride; k++) sum[k] += row[k];
     }
-    const Row &r = work.gaussian((int32_t)g);
+    const Row &r = work.gaussian(listed.id);
     constexpr float LN_2 = 1.0f / LOG2_E;  // the packed coefficients are those of -sigma, times log2 e
     v.means2d[2 * g] -= LN_2 * (2.0f * r.x_x * sum[M_X] + r.x_y * sum[M_Y]);
     v.means2d[2 * g + 1] -= LN_2 * (r.x_y * sum[M_X] + 2.0f * r.y_y * sum[M_Y]);
@@ -177,15 +176,15 @@ template <int C, bool ABS> void tiles_backward(const Work &work, const Upstream 
 
 void backward(const Work &work, const Upstream &upstream, const Gradients &v, int threads) {
     const int stride = padded(MOMENTS + work.channels() + (v.absolute ? ABSOLUTE : 0));
-    Array<float> rows((size_t)work.gaussian_begin[work.n] * stride);
+    Array<float> rows((size_t)work.slots_end * stride);
     dispatch(work.channels(), [&](auto width) {
         if (v.absolute) tiles_backward<width.value, true>(work, upstream, threads, stride, rows.data());
         else tiles_backward<width.value, false>(work, upstream, threads, stride, rows.data());
     });
     Array<float> sums((size_t)threads * stride);
-    parallel_for(work.n, 512, threads, [&](int64_t begin, int64_t end, int thread) {
-        for (int64_t g = begin; g < end; g++)
-            finish_gaussian(work, g, rows.data(), stride, sums.data() + (size_t)thread * stride, v);
+    parallel_for(work.listed.size(), 512, threads, [&](int64_t begin, int64_t end, int thread) {
+        for (int64_t i = begin; i < end; i++)
+            finish_gaussian(work, work.listed[i], rows.data(), stride, sums.data() + (size_t)thread * stride, v);
     });
 }
 
