@@ -1,0 +1,77 @@
+"""PSNR and SSIM of frames, and crops around the face. Frames are uint8 or float 0..1, [H, W, 3]."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+SSIM_TAPS, SSIM_SIGMA = 11, 1.5
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
+
+
+def unit(image: np.ndarray) -> np.ndarray:
+    """float32 0..1 of an image in either range."""
+    if image.dtype == np.uint8:
+        return image.astype(np.float32) / 255
+    return image.astype(np.float32)
+
+
+def psnr(image: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal to noise ratio in dB over all pixels and channels; infinite for equal images."""
+    error = float(np.mean((unit(image).astype(np.float64) - unit(truth)) ** 2))
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def ssim(image: np.ndarray, truth: np.ndarray) -> float:
+    """Structural similarity, mean over pixels and channels.
+
+    Gaussian window of 11 taps and sigma 1.5, population covariance, data range 1, the border of 5 px left out: equal
+    to scikit-image's ``structural_similarity(gaussian_weights=True, use_sample_covariance=False)``.
+    Source: Wang et al. 2004, equation 13.
+    """
+    import cv2
+
+    kernel = cv2.getGaussianKernel(SSIM_TAPS, SSIM_SIGMA, cv2.CV_32F)
+    inner = slice(SSIM_TAPS // 2, -(SSIM_TAPS // 2))
+
+    def blur(values: np.ndarray) -> np.ndarray:
+        return cv2.sepFilter2D(values, -1, kernel, kernel)[inner, inner]
+
+    x, y = unit(image), unit(truth)
+    mean_x, mean_y = blur(x), blur(y)
+    variance_x = blur(x * x) - mean_x**2
+    variance_y = blur(y * y) - mean_y**2
+    covariance = blur(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x**2 + mean_y**2 + SSIM_C1)
+    structure = (2 * covariance + SSIM_C2) / (variance_x + variance_y + SSIM_C2)
+    return float(np.mean(luminance * structure, dtype=np.float64))
+
+
+def face_squares(points: np.ndarray, size: tuple[int, int], margin: float = 0.1) -> np.ndarray:
+    """Squares of one common side around the face of each frame.
+
+    Args:
+        points: landmarks [n, P, >= 2] px; rows of frames without a face are nan and take their neighbours' square.
+        size: height, width of the frames.
+        margin: added to the face's own extent, in all.
+    Returns:
+        int [n, 3]: left, top, side, inside the frame. One side for all frames (the 95th percentile of the faces'),
+        so that crops are the frames' own pixels, never resampled.
+    """
+    low, high = points[..., :2].min(axis=1), points[..., :2].max(axis=1)
+    found = np.isfinite(low[:, 0])
+    if not found.any():
+        raise ValueError("no frame has a face")
+    extent = float(np.percentile((high - low)[found].max(axis=1), 95)) * (1 + margin)
+    side = int(min(max(extent, SSIM_TAPS + 1), *size))
+    numbers = np.arange(len(points))
+    centre = np.stack([np.interp(numbers, numbers[found], ((low + high) / 2)[found, axis]) for axis in (0, 1)], axis=1)
+    corner = np.clip(np.rint(centre - side / 2), 0, np.array([size[1] - side, size[0] - side])).astype(int)
+    return np.concatenate([corner, np.full((len(points), 1), side)], axis=1)
+
+
+def crop(frame: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """The part of [H, W, 3] inside (left, top, side)."""
+    left, top, side = square
+    return frame[top : top + side, left : left + side]

@@ -1,0 +1,80 @@
+"""What is compared: the truth, the rendered rows and the trivial opponents, on the same held-out frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ua3dtalk.errors import DataError
+from ua3dtalk.metrics.opponents import nearest_by_audio, nearest_by_pose
+from ua3dtalk.subject import Subject
+
+
+@dataclass(frozen=True)
+class Row:
+    """Frames of one row, read when asked for.
+
+    Attributes:
+        name: ours, truth, static_mean, nearest_pose, nearest_audio.
+        driven_by: what of the held-out frames the row has seen.
+        source: uint8 [*, H, W, 3], memory-mapped.
+        index: [n] rows of the source that are shown.
+    """
+
+    name: str
+    driven_by: tuple[str, ...]
+    source: np.ndarray
+    index: np.ndarray
+
+    def frame(self, k: int) -> np.ndarray:
+        """uint8 [H, W, 3]"""
+        return np.ascontiguousarray(self.source[self.index[k]])
+
+    def frames(self) -> Iterator[np.ndarray]:
+        return (self.frame(k) for k in range(len(self.index)))
+
+
+def read_renders(subject: Subject, renders: Path) -> dict[str, Any]:
+    """renders/test.json, checked against the bundle."""
+    path = renders / "test.json"
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+        frames, rows = document["frames"], document["rows"]
+        complete = all({"name", "driven_by", "file"} <= row.keys() for row in rows)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} cannot be read ({error}): delete it and run the rendering again") from error
+    if not frames or not rows or not complete or min(frames) < 0 or max(frames) >= subject.frame_count:
+        raise DataError(f"{path} does not fit the clips: delete it and run the rendering again")
+    return document
+
+
+def collect_rows(subject: Subject, renders: Path, document: dict[str, Any]) -> list[Row]:
+    """The truth, then the rendered rows in their order, then the opponents made of training frames."""
+    test = np.asarray(document["frames"], dtype=int)
+    own = np.arange(len(test))
+    rows = [Row("truth", (), subject.video, test)]
+    for entry in document["rows"]:
+        source = _load_frames(renders / entry["file"], (len(test), *subject.video.shape[1:]))
+        rows.append(Row(entry["name"], tuple(entry["driven_by"]), source, own))
+    train = subject.train_frames
+    usable = train[subject.landmarks.valid[train]]
+    train = usable if len(usable) else train
+    rows.append(Row("nearest_pose", ("pose",), subject.video, nearest_by_pose(subject.tracking, train, test)))
+    by_audio = nearest_by_audio(subject.speech, subject.clips, train, test)
+    rows.append(Row("nearest_audio", ("audio",), subject.video, by_audio))
+    return rows
+
+
+def _load_frames(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read ({error}): delete renders/test.json and run again") from error
+    if frames.shape != shape or frames.dtype != np.uint8:
+        raise DataError(f"{path} holds {frames.dtype} {frames.shape} where uint8 {shape} belongs: render again")
+    return frames
