@@ -134,15 +134,19 @@ class BiSeNet(nn.Module):
     enlarges them bilinearly (corners aligned, as in training) to the size that is wanted, then takes the largest.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.cp = ContextPath()
         self.ffm = FeatureFusion()
         self.conv_out = Head()
+        self.register_buffer("mean", torch.tensor(MEAN) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(STD) * 255, persistent=False)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        mean, std = torch.tensor(MEAN) * 255, torch.tensor(STD) * 255
-        x = ((rgb.float() - mean) / std).permute(0, 3, 1, 2)
+        x = ((rgb.float() - self.mean) / self.std).permute(0, 3, 1, 2)
         return self.conv_out(self.ffm(*self.cp(x)))
 
 

@@ -30,7 +30,7 @@ from ua3dtalk.face.landmarker import (
 from ua3dtalk.subject import FPS, Clip, Subject
 from ua3dtalk.workflow import atomic, progress
 
-# mediapipe's VIDEO mode smooths with a One-Euro filter that lags by 0.3 to 0.8 frames and takes up to a fifth of the
+# mediapipe's VIDEO mode smooths with a One-Euro filter that lags by 0.3 to 0.6 frames and takes up to a fifth of the
 # mouth's amplitude. Its time constant is in seconds: time stamps 100 s apart switch it off and keep the tracking.
 TIMESTAMP_STEP_MS = 100_000
 

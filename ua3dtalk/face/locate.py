@@ -155,14 +155,17 @@ def choose_crop(boxes: np.ndarray, width: int, height: int, margin: float = 1.0)
 
 
 def _place(centre: float, side: int, length: int, low: float, high: float) -> int:
-    """Where the square begins along one axis: around the centre, shifted into the picture when it fits."""
-    start = centre - side / 2
+    """Where the square begins along one axis: around the centre, holding low to high, in the picture when it fits."""
+
+    def held(start: float) -> float:
+        return min(max(start, high - side), low)
+
+    start = held(centre - side / 2)
     if side <= length:
         start = min(max(start, 0), length - side)
     else:
-        # It must go over: as little as the needed part allows, and it covers the picture wherever that is possible.
-        start = min(max(start, length - side), 0)
-        start = min(max(start, high - side), low)
+        # It goes over the border: on both sides rather than past one, unless the needed part lies there.
+        start = held(min(max(start, length - side), 0))
     whole = 2 * round(start / 2)
     return whole - 2 if side <= length and whole + side > length else whole
 

@@ -15,7 +15,6 @@ from PIL import Image
 from ua3dtalk.config import FaceSettings
 from ua3dtalk.errors import AssetError
 from ua3dtalk.face import pictures
-from ua3dtalk.face.bisenet import SIDE, export_parser
 from ua3dtalk.face.landmarker import EYE_CORNERS, INNER_LIPS
 from ua3dtalk.face.pixels import inside_polygon, nearest, take
 from ua3dtalk.subject import FPS, HEAD_REGIONS, TORSO_REGIONS, Region, Subject
@@ -62,7 +61,7 @@ def parse_regions(
     video = subject.video
     total, height, width = video.shape[:3]
     landmarks = subject.landmarks
-    workers = threads or len(os.sched_getaffinity(0))
+    workers = threads or _cores()
     session = _session(model)
 
     def label(i: int) -> np.ndarray:
@@ -79,6 +78,13 @@ def parse_regions(
         regions.flush()
         del regions
     pictures.save(_draw(subject, np.load(out, mmap_mode="r")), picture)
+
+
+def export_parser(*, weights: Path, out: Path) -> None:
+    """Turn BiSeNet's published weights into ONNX; see `ua3dtalk.face.bisenet`, which alone needs torch."""
+    from ua3dtalk.face import bisenet
+
+    bisenet.export_parser(weights=weights, out=out)
 
 
 def labels_of(logits: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -140,6 +146,13 @@ def with_mouth(labels: np.ndarray, points: np.ndarray) -> np.ndarray:
     return labels
 
 
+def _cores() -> int:
+    """Cores that this process may use; a batch system gives fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _session(model: Path) -> Any:
     if not Path(model).is_file():
         raise AssetError(f"{model} is missing: it is the face parser as ONNX; run the rule that exports it")
@@ -160,8 +173,9 @@ def _session(model: Path) -> Any:
 
 def _logits(session: Any, frame: np.ndarray) -> np.ndarray:
     """Logits [19, 64, 64] of one frame uint8 [H, W, 3]."""
-    shrinking = frame.shape[0] > SIDE
-    resized = cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    side = session.get_inputs()[0].shape[1]
+    shrinking = frame.shape[0] > side
+    resized = cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
     return session.run(None, {"rgb": np.ascontiguousarray(resized)[None]})[0][0]
 
 
