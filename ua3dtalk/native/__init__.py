@@ -1,6 +1,7 @@
 """The native kernels as a ctypes library, in the variant that suits this processor.
 
-The shared objects are built by ``pip install .`` from the folder ``native/``; their C interface is ``native/interface.h``.
+The shared objects are built by ``pip install .`` from the folder ``native/``; their C interface is
+``native/interface.h``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sysconfig
 import threading
 from ctypes import c_char_p, c_double, c_float, c_int32, c_int64, c_void_p
 from pathlib import Path
+from typing import Any
 
 import torch  # noqa: F401  (before the library, so that both share one OpenMP)
 
@@ -20,7 +22,7 @@ from ua3dtalk.errors import UserError
 ABI = 1  # UA3D_ABI in native/interface.h
 ISAS = ("baseline", "avx2", "avx512")  # each one needs what the ones before it need
 _P = c_void_p
-_SIGNATURES: dict[str, tuple[object, list[object]]] = {
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "ua3d_project": (c_int32, [c_int64] + [_P] * 6 + [c_int32] * 2 + [c_float] * 3 + [_P] * 4 + [c_int32]),
     "ua3d_project_backward": (c_int32, [c_int64] + [_P] * 5 + [c_int32] * 2 + [c_float] + [_P] * 9 + [c_int32]),
     "ua3d_rasterise": (_P, [c_int64] + [c_int32] * 2 + [_P] * 6 + [c_int32] * 2 + [_P] * 2 + [c_int32]),

@@ -51,7 +51,7 @@ class Cloud:
 
     @classmethod
     def from_points(cls, points: np.ndarray, colours: np.ndarray, sh_degree: int, opacity: float = 0.1) -> Cloud:
-        """Round Gaussians at points [N, 3] m of colours [N, 3] in 0..1, as wide as the mean distance to three neighbours.
+        """Round Gaussians at points [N, 3] m of colours [N, 3] in 0..1, as wide as three neighbours are far.
 
         Source: 3D Gaussian splatting, initialisation; softplus in place of exp (TalkingGaussian).
         """

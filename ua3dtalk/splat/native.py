@@ -76,9 +76,7 @@ class _Project(torch.autograd.Function):
             upstream = map(_pointer, (radii[c], conics[c], v_means2d[c], v_depths[c], v_conics[c]))
             v_view = None if v_viewmats is None else v_viewmats[c]
             outputs = map(_pointer, (v_means, v_quats, v_scales, v_view))
-            done = lib.ua3d_project_backward(
-                len(means), *inputs, *ctx.size, ctx.eps2d, *upstream, *outputs, threads
-            )
+            done = lib.ua3d_project_backward(len(means), *inputs, *ctx.size, ctx.eps2d, *upstream, *outputs, threads)
             _check(done)
         return v_means, v_quats, v_scales, None, v_viewmats, None, None, None, None
 
