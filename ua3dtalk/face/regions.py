@@ -36,6 +36,7 @@ FACE_CORE = (Region.SKIN, Region.BROWS, Region.EYES, Region.NOSE, Region.LIPS, R
 
 SPECK = 1 / 1500  # of the frame's area: smaller islands of a group are noise
 HOLE = 1 / 200  # of the frame's area: smaller patches of background inside the person are the parser's mistakes
+HAT = 1 / 60  # of the frame's area
 LIPS_PARTED = 0.05  # inner-lip opening over the distance of the outer eye corners: below it the mouth is closed
 
 
@@ -114,10 +115,13 @@ def without_specks(labels: np.ndarray) -> np.ndarray:
     wrong = head & ~_touching(head, face)
     torso = np.isin(labels, TORSO_REGIONS)
     wrong |= torso & _islands(torso, max(smallest, round(0.01 * labels.size)))
-    for region in (Region.BROWS, Region.EYES, Region.NOSE, Region.EARS, Region.LIPS, Region.GLASSES, Region.HAT):
+    for region in (Region.BROWS, Region.EYES, Region.NOSE, Region.EARS, Region.LIPS, Region.GLASSES):
         part = labels == region
         if part.any():
             wrong |= part & _islands(part, smallest // 4)
+    # A small hat is light on the hair, for a few frames.
+    hat = labels == Region.HAT
+    wrong |= hat & _islands(hat, round(HAT * labels.size))
     labels[wrong & torso] = Region.BACKGROUND
     background = labels == Region.BACKGROUND
     wrong |= background & _islands(background, round(HOLE * labels.size))
