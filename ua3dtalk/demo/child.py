@@ -25,18 +25,17 @@ def start_module(module: str, *arguments: str) -> subprocess.Popen[str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments], env=environment, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def finish(child: subprocess.Popen[str]) -> None:
-    """Wait for a child; its last line of errors becomes the error."""
-    _, errors = child.communicate()
+    """Wait for a child; its one line becomes the error."""
+    said, _ = child.communicate()
     if child.returncode == 0:
         return
-    lines = errors.strip().splitlines() or [f"it ended with code {child.returncode}"]
-    raise (AssetError if child.returncode == _ASSET_EXIT else DataError)(lines[-1])
+    line = (said.strip().splitlines() or [f"a process of the built-in actor ended with code {child.returncode}: run again"])[-1]
+    raise (AssetError if child.returncode == _ASSET_EXIT else DataError)(line)
 
 
 def run_module(module: str, *arguments: str) -> None:
@@ -54,5 +53,5 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(error)
         sys.exit(_ASSET_EXIT if isinstance(error, AssetError) else 2)

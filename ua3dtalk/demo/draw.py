@@ -6,20 +6,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ua3dtalk.demo.backdrop import backdrop
 from ua3dtalk.demo.figure import Figure, figure_arrays, figure_from_arrays
 from ua3dtalk.demo.hair import Strands
-from ua3dtalk.demo.light import LAMPS, incidence, occlusion, shade_strands, shade_surface, shadow, vertex_normals
+from ua3dtalk.demo.light import LAMPS, face_crosses, incidence, neighbours, occlusion, shade_strands, shade_surface, shadow, vertex_normals
 from ua3dtalk.demo.mesh_raster import mesh_interpolate, mesh_rasterise
 from ua3dtalk.demo.paint import Paint, paint
 from ua3dtalk.demo.pose import ROW, bend, camera, project, soft_shape
 from ua3dtalk.subject import Region
 
 OVERSAMPLE = 2
-STRAND_REGION = {"hair": Region.HAIR, "brows": Region.BROWS, "lashes": Region.EYES}
-STRAND_TONE = {"hair": 1.0, "brows": 0.75, "lashes": 0.15}
+SOFTEN = 4  # rounds of averaging that blur a shadow's edge
+CASTING = 3  # every third hair casts a shadow, three times as wide
+STRAND_REGION = {"hair": Region.HAIR, "brows": Region.BROWS}
+STRAND_LOOK = {"hair": (1.0, 1.0), "brows": (0.95, 0.0)}  # brightness, sheen
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class Scene:
         return incidence(self.figure.triangles, len(self.figure.rest))
 
     @cached_property
+    def means(self):  # type: ignore[no-untyped-def]
+        return neighbours(self.figure.triangles, len(self.figure.rest))
+
+    @cached_property
     def ribbons(self) -> dict[str, np.ndarray]:
         return {name: ribbon_triangles(*strand.points.shape[:2]) for name, strand in self.figure.strands.items()}
 
@@ -56,10 +63,10 @@ def make_scene(figure: Figure) -> Scene:
     ajar[ROW["jawOpen"]] = 0.35
     rest[: figure.soft] = soft_shape(figure, ajar)
     hair = figure.strands["hair"]
-    wide = ribbon(hair.points, 2.5 * hair.width, np.array([0, 0, -1.0]))
-    casters = np.concatenate([rest, wide]).astype(np.float32)
-    triangles = np.concatenate([figure.triangles, ribbon_triangles(*hair.points.shape[:2]) + len(rest)])
-    normals = vertex_normals(rest, figure.triangles, incidence(figure.triangles, len(rest)))
+    thin = hair.points[::CASTING, ::2]
+    casters = np.concatenate([rest, ribbon(thin, 4 * hair.width[::2], np.array([0, 0, -1.0]))]).astype(np.float32)
+    triangles = np.concatenate([figure.triangles, ribbon_triangles(*thin.shape[:2]) + len(rest)])
+    normals = vertex_normals(face_crosses(rest, figure.triangles), incidence(figure.triangles, len(rest)))
     # hair lets light through: mix what the bare head sees with what it sees under hair
     bare = occlusion(rest, figure.triangles, rest, normals)
     covered = occlusion(casters, triangles, rest, normals)
@@ -114,25 +121,30 @@ def draw(scene: Scene, blendshapes: np.ndarray, head: np.ndarray, torso: np.ndar
     figure = scene.figure
     posed = bend(figure, blendshapes, head, torso)
     strands = {name: _place(figure, strand, blendshapes, posed.head) for name, strand in figure.strands.items()}
-    normals = vertex_normals(posed.vertices, figure.triangles, scene.normal_sums)
-    hair_ribbon = ribbon(strands["hair"], figure.strands["hair"].width, None)
-    casters = np.concatenate([posed.vertices, hair_ribbon])
-    caster_triangles = np.concatenate([figure.triangles, scene.ribbons["hair"] + len(posed.vertices)])
+    crosses = face_crosses(posed.vertices, figure.triangles)
+    normals = vertex_normals(crosses, scene.normal_sums)
+    thin = strands["hair"][::CASTING, ::2]
+    casters = np.concatenate([posed.vertices, ribbon(thin, CASTING * figure.strands["hair"].width[::2], None)])
+    towards_lamp = figure.triangles[crosses @ LAMPS[0].direction > 0]
+    caster_triangles = np.concatenate([towards_lamp, ribbon_triangles(*thin.shape[:2]) + len(posed.vertices)])
     key = LAMPS[0].direction
     centre = posed.head[:3, 3] + np.array([0, 0.02, 0.05])
-    receivers = np.concatenate([posed.vertices, strands["hair"].reshape(-1, 3)])
+    receivers = np.concatenate([posed.vertices + np.float32(0.0015) * normals, strands["hair"].reshape(-1, 3)])
     lit = shadow(casters, caster_triangles, receivers, key, centre, 0.004)
     surface_lit, hair_lit = lit[: len(posed.vertices)], lit[len(posed.vertices) :].reshape(strands["hair"].shape[:2])
-    colours = [shade_surface(posed.vertices, normals, scene.paint, scene.sky, surface_lit)]
-    vertices, triangles, regions = [posed.vertices], [figure.triangles], [figure.region]
+    for _ in range(SOFTEN):
+        surface_lit = scene.means @ surface_lit
+    colours = [shade_surface(posed.vertices, normals, scene.paint, scene.sky, surface_lit, figure.eyes)]
+    front = (crosses * posed.vertices[figure.triangles[:, 0]]).sum(axis=1) < 0
+    vertices, triangles, regions = [posed.vertices], [figure.triangles[front]], [figure.region[front]]
     first = len(posed.vertices)
     for name, points in strands.items():
         strand = figure.strands[name]
         share = 0.25 + 0.75 * hair_lit if name == "hair" else np.ones(points.shape[:2], np.float32)
         share = share * scene.strand_sky[name]
-        light = shade_strands(points, strand_tangents(points), strand.shade, scene.strand_sky[name], share, STRAND_TONE[name])
+        light = shade_strands(points, strand_tangents(points), strand.shade, scene.strand_sky[name], share, *STRAND_LOOK[name])
         colours.append(np.repeat(light.reshape(-1, 3), 2, axis=0))
-        edge = hair_ribbon if name == "hair" else ribbon(points, strand.width, None)
+        edge = ribbon(points, strand.width, None)
         vertices.append(edge)
         triangles.append(scene.ribbons[name] + first)
         regions.append(np.full(len(scene.ribbons[name]), STRAND_REGION[name], np.uint8))
@@ -158,14 +170,16 @@ def _compose(
     large = size * OVERSAMPLE
     ids, weights, _ = mesh_rasterise(project(camera(large), vertices), triangles, large, large)
     light = mesh_interpolate(ids, weights, triangles, colours)
-    covered = (ids >= 0).astype(np.float32)
-    shape = (size, OVERSAMPLE, size, OVERSAMPLE)
-    light = light.reshape(*shape, 3).mean(axis=(1, 3))
-    share = covered.reshape(shape).mean(axis=(1, 3))[..., None]
-    image = light + (1 - share) * backdrop_cached(size)
-    small, _, _ = mesh_rasterise(project(camera(size), vertices), triangles, size, size)
-    labels = np.where(small >= 0, regions[np.maximum(small, 0)], Region.BACKGROUND).astype(np.uint8)
-    return Frame(encode(image), labels, head)
+    light[ids < 0] = np.repeat(np.repeat(backdrop_cached(size), OVERSAMPLE, 0), OVERSAMPLE, 1)[ids < 0]
+    labels = np.concatenate([regions, [Region.BACKGROUND]]).astype(np.uint8)[ids]  # -1 is the last
+    return Frame(encode(cv2.resize(light, (size, size), interpolation=cv2.INTER_AREA)), majority(labels), head)
+
+
+def majority(labels: np.ndarray) -> np.ndarray:
+    """[2 H, 2 W] -> [H, W]: the label that most of a pixel's samples have; of equals the larger."""
+    samples = np.sort(np.stack([labels[dy::2, dx::2] for dy in (0, 1) for dx in (0, 1)], axis=-1), axis=-1)
+    first, second, third, last = np.moveaxis(samples, -1, 0)
+    return np.where(third == last, last, np.where(first == second, first, np.where(second == third, second, last)))
 
 
 def encode(light: np.ndarray) -> np.ndarray:

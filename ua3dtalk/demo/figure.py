@@ -7,13 +7,15 @@ cloth stays with the shoulders. All in the contract's head axes, metres.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from ua3dtalk.demo.garment import make_garment, neckline
-from ua3dtalk.demo.hair import Strands, grow_brows, grow_hair, grow_lashes
+from ua3dtalk.demo.hair import Strands, grow_brows, grow_hair, scalp_membership
+from ua3dtalk.demo.lashes import make_lashes
+from ua3dtalk.demo.mouth import make_row
 from ua3dtalk.demo.subdivision import subdivide
 from ua3dtalk.face.mesh import BLENDSHAPE_NAMES, HeadMesh, load_head_mesh, quads_to_triangles
 from ua3dtalk.subject import Region
@@ -23,10 +25,18 @@ IDENTITY: Mapping[str, float] = {
     "macrodetails/caucasian-female-young": 0.45,
     "macrodetails/asian-female-young": 0.30,
     "macrodetails/african-female-young": 0.25,
+    "eyes/l-eye-scale-incr": 0.25,
+    "eyes/r-eye-scale-incr": 0.25,
+    "eyes/l-eye-height2-incr": 0.22,
+    "eyes/r-eye-height2-incr": 0.22,
+    "mouth/mouth-angles-up": 0.25,
+    "head/head-oval": 0.3,
+    "chin/chin-width-decr": 0.2,
 }
 
 # Parts of the figure, the value of `part` of each vertex.
-SKIN, MOUTH, EYE, TOOTH, TONGUE, CLOTH = range(6)
+SKIN, MOUTH, EYE, TOOTH, TONGUE, CLOTH, GUM, LASH = range(8)
+LIP_OVERLAP = 0.0006  # m
 NOT_HEAD_BONES = ("neck", "spine", "clavicle", "shoulder", "upperarm", "lowerarm", "breast", "wrist")
 NECK_SHARE = {"neck01": 0.12, "neck02": 0.38, "neck03": 0.72}  # how far each bone of the neck turns with the head
 
@@ -58,6 +68,11 @@ class Figure:
     eye_count: int
     pivot: np.ndarray
     strands: Mapping[str, Strands]
+
+    @property
+    def eyes(self) -> slice:
+        """The vertices of both eyeballs."""
+        return slice(self.eye_first, self.eye_first + 2 * self.eye_count)
 
     @property
     def soft(self) -> int:
@@ -106,16 +121,18 @@ def build_figure(mesh_source: Path, seed: int = 0) -> Figure:
     Raises:
         AssetError: the mesh is not there or not whole.
     """
-    mesh = load_head_mesh(mesh_source, IDENTITY)
+    mesh = close_lips(load_head_mesh(mesh_source, IDENTITY))
     head = head_weight(mesh)
     gathered = _Parts([], [], [], [], [], [])
     deltas = [_add_skin(gathered, mesh, head)]
-    for name, part, region in (
-        ("helper-upper-teeth", TOOTH, Region.MOUTH),
-        ("helper-lower-teeth", TOOTH, Region.MOUTH),
-        ("helper-tongue", TONGUE, Region.MOUTH),
-    ):
-        deltas.append(_add_soft(gathered, mesh, mesh.part(name), part, region, levels=2))
+    for upper in (True, False):
+        row = make_row(mesh, upper)
+        gathered.add(row.vertices, quads_to_triangles(row.quads), np.array(Region.MOUTH), np.where(row.gum > 0, GUM, TOOTH), np.array(1.0))
+        deltas.append(row.deltas)
+    deltas.append(_add_tongue(gathered, mesh))
+    lashes = make_lashes(mesh)
+    gathered.add(lashes.vertices, lashes.triangles, np.array(Region.EYES), np.array(LASH), np.array(1.0))
+    deltas.append(lashes.deltas)
     soft_deltas = np.concatenate(deltas, axis=1).astype(np.float32)
     centres, eye_first, eye_count = _add_eyes(gathered, mesh)
     cloth = make_garment(mesh, head)
@@ -126,7 +143,6 @@ def build_figure(mesh_source: Path, seed: int = 0) -> Figure:
     strands = {
         "hair": grow_hair(mesh, seed),
         "brows": grow_brows(rest[skin], soft_deltas[:, skin], mesh, seed),
-        "lashes": grow_lashes(mesh, seed),
     }
     return Figure(
         rest=rest,
@@ -142,6 +158,18 @@ def build_figure(mesh_source: Path, seed: int = 0) -> Figure:
         pivot=0.45 * mesh.joints["neck"] + 0.55 * mesh.joints["head"],
         strands=strands,
     )
+
+
+def close_lips(mesh: HeadMesh) -> HeadMesh:
+    """The blend of identities leaves the lips ajar; the neutral face has them closed."""
+    lips = np.flatnonzero((mesh.regions["lips"] > 0.5) & (np.abs(mesh.vertices[:, 0]) < 0.0015))
+    falls = mesh.shapes["jawOpen"][lips, 1] > 0.5 * mesh.shapes["jawOpen"][lips, 1].max()
+    upper, lower = lips[~falls], lips[falls]
+    front = mesh.vertices[:, 2] < mesh.vertices[lips, 2].min() + 0.0085
+    gap = mesh.vertices[lower[front[lower]], 1].min() - mesh.vertices[upper[front[upper]], 1].max()
+    rise = -mesh.shapes["mouthClose"][lower, 1].mean()
+    share = np.clip((gap + LIP_OVERLAP) / rise, 0, 0.2)
+    return replace(mesh, vertices=mesh.vertices + np.float32(share) * mesh.shapes["mouthClose"])
 
 
 def head_weight(mesh: HeadMesh) -> np.ndarray:
@@ -161,6 +189,16 @@ def _add_skin(gathered: _Parts, mesh: HeadMesh, head: np.ndarray) -> np.ndarray:
     depth = neckline(mesh, mesh.vertices)
     quads = quads[depth[mesh.quads[quads]].min(axis=1) < 0.015]
     return _add_soft(gathered, mesh, quads, SKIN, None, levels=2, head=head)
+
+
+def _add_tongue(gathered: _Parts, mesh: HeadMesh) -> np.ndarray:
+    """The mesh's tongue, laid lower and further back so that it does not fill the mouth."""
+    quads = mesh.part("helper-tongue")
+    deltas = _add_soft(gathered, mesh, quads, TONGUE, Region.MOUTH, levels=1)
+    tongue = gathered.rest[-1]
+    middle = tongue.mean(axis=0)
+    gathered.rest[-1] = middle + (tongue - middle) * [0.85, 0.7, 0.9] + [0, 0.0065, 0.005]
+    return deltas
 
 
 def _add_soft(
@@ -199,6 +237,7 @@ def skin_regions(
     # The neck starts under a plane that falls from the jaw's corner to the chin's underside.
     below = middle[:, 1] > chin[1] - 0.004 - 0.42 * np.maximum(middle[:, 2] - chin[2] - 0.012, 0)
     labels[below & (middle[:, 2] > chin[2] + 0.004)] = Region.NECK
+    labels[(scalp_membership(middle) > 0.002) & (labels == Region.SKIN)] = Region.HAIR
     labels[mean["nose"] > 0.6] = Region.NOSE
     labels[mean["ears"] > 0.5] = Region.EARS
     labels[mean["lips"] > 0.5] = Region.LIPS
@@ -221,7 +260,7 @@ def _add_eyes(gathered: _Parts, mesh: HeadMesh) -> tuple[np.ndarray, int, int]:
     bulge = 1 + 0.035 * np.clip(1 - (np.repeat(angles, len(turns)) / 0.55) ** 2, 0, 1)
     index = np.arange(len(sphere)).reshape(len(angles), len(turns))
     following = np.roll(index, -1, axis=1)
-    quads = np.stack([index[:-1], index[1:], following[1:], following[:-1]], axis=2).reshape(-1, 4)
+    quads = np.stack([index[:-1], following[:-1], following[1:], index[1:]], axis=2).reshape(-1, 4)
     centres, first = [], gathered.count
     for side in ("l", "r"):
         ball = mesh.vertices[np.unique(mesh.quads[mesh.part(f"helper-{side}-eye")])]

@@ -1,4 +1,4 @@
-"""Strands of the built-in actor: a chin-long bob with a side part, brows and lashes, grown by fixed rules.
+"""Strands of the built-in actor: a chin-long bob with a side part, and brows, grown by fixed rules.
 
 A strand is a polyline of P points that is drawn as a ribbon facing the camera. Hair flows from the part over the
 skull's convex hull, falls where the skull curves away and keeps clear of the face.
@@ -14,12 +14,12 @@ from scipy.spatial import ConvexHull, cKDTree
 from ua3dtalk.demo.noise import fractal_noise, smoothstep, value_noise
 from ua3dtalk.face.mesh import HeadMesh, quads_to_triangles
 
-HAIRS, POINTS, STEP = 4200, 24, 0.0105  # count, points each, m between them
+HAIRS, POINTS, STEP = 3300, 20, 0.0126  # count, points each, m between them
 PART_LINE = 0.016  # m, x of the parting (the person's left)
 LOCKS = 260
 HAIRLINE = np.array(  # azimuth in degrees (0 front, 180 back), y of the hairline in m
-    [[0, -0.0855], [15, -0.085], [30, -0.080], [42, -0.068], [52, -0.050], [62, -0.026], [72, -0.010], [84, 0.006],
-     [96, -0.012], [112, 0.0], [130, 0.035], [150, 0.060], [180, 0.066]]
+    [[0, -0.0775], [15, -0.077], [28, -0.074], [40, -0.066], [50, -0.052], [58, -0.036], [66, -0.016], [74, 0.002],
+     [84, 0.012], [96, -0.012], [112, 0.0], [130, 0.035], [150, 0.060], [180, 0.066]]
 )  # fmt: skip
 AZIMUTH_AXIS = 0.055  # m, z of the vertical axis that azimuths are measured round
 
@@ -49,7 +49,7 @@ class Skull:
         body = np.unique(mesh.quads[mesh.part("body")])
         points = mesh.vertices[body]
         points = points[(points[:, 1] < 0.045) & (points[:, 2] > -0.055)].astype(np.float64)
-        hull = ConvexHull(points[:: max(len(points) // 900, 1)])
+        hull = ConvexHull(points[:: max(len(points) // 300, 1)])
         equations = hull.equations[hull.equations[:, 1] < 0.75]  # no lid below: hair falls through
         self.normals, self.offsets = equations[:, :3], equations[:, 3]
 
@@ -67,11 +67,11 @@ def grow_hair(mesh: HeadMesh, seed: int) -> Strands:
     skull = Skull(mesh)
     roots = _scatter(mesh, rng, HAIRS)
     side = np.where(roots[:, 0] + 0.004 * rng.standard_normal(len(roots)) > PART_LINE, 1.0, -1.0)
-    layer = 0.002 + 0.012 * rng.random(len(roots)) ** 1.2
+    layer = 0.002 + 0.010 * rng.random(len(roots)) ** 1.2
     length = rng.uniform(0.90, 1.0, len(roots))
     points = _flow(roots, side, layer, length, skull)
-    points = _clump(points, roots, rng, skull)
-    width = np.interp(np.linspace(0, 1, POINTS), [0, 0.1, 0.7, 1], [0.6, 1, 0.9, 0.15]) * 0.00062
+    points = _even(_clump(points, roots, rng))
+    width = np.interp(np.linspace(0, 1, POINTS), [0, 0.1, 0.7, 1], [0.6, 1, 0.9, 0.15]) * 0.00072
     shade = np.clip(0.5 * fractal_noise(roots, 0.012, 3, 9) + 0.35 * rng.standard_normal(len(roots)), -1, 1)
     return Strands(
         points.astype(np.float32),
@@ -119,7 +119,7 @@ def _flow(roots: np.ndarray, side: np.ndarray, layer: np.ndarray, length: np.nda
     _, normal = skull(roots)
     heading = 0.5 * normal + _wish(roots, side)
     heading /= np.linalg.norm(heading, axis=1, keepdims=True)
-    bottom = 0.070 + 0.012 * (length - 0.95) / 0.05
+    bottom = 0.074 + 0.008 * (length - 0.95) / 0.05
     for step in range(1, POINTS):
         here = points[-1]
         heading = 0.55 * heading + 0.45 * _wish(here, side)
@@ -130,7 +130,7 @@ def _flow(roots: np.ndarray, side: np.ndarray, layer: np.ndarray, length: np.nda
         room = np.clip((bottom - here[:, 1]) / STEP, 0, 1)  # strands end at the bob's rim
         there = here + STEP * room[:, None] * heading
         distance, normal = skull(there)
-        height = layer * min(1.0, step / 4)
+        height = layer * min(1.0, step / 3)
         lift = np.maximum(height - distance, 0) - 0.25 * np.maximum(distance - height, 0) * (there[:, 1] < 0)
         there = there + lift[:, None] * normal
         keep = np.minimum(np.abs(there[:, 0]) - face_half_width(there), 0)
@@ -139,12 +139,24 @@ def _flow(roots: np.ndarray, side: np.ndarray, layer: np.ndarray, length: np.nda
     return np.stack(points, axis=1)
 
 
+def _even(points: np.ndarray) -> np.ndarray:
+    """Spread each strand's points evenly over its length (a strand that ended early has many at its tip)."""
+    steps = np.linalg.norm(np.diff(points, axis=1), axis=2)
+    length = np.concatenate([np.zeros((len(points), 1)), np.cumsum(steps, axis=1)], axis=1)
+    target = np.linspace(0, 1, points.shape[1]) * length[:, -1:]
+    out = np.empty_like(points)
+    for row in range(len(points)):
+        for axis in range(3):
+            out[row, :, axis] = np.interp(target[row], length[row], points[row, :, axis])
+    return out
+
+
 def face_half_width(points: np.ndarray) -> np.ndarray:
     """[N] m from the middle that hair leaves free, by height."""
     return np.interp(points[:, 1], [-0.08, -0.05, -0.02, 0.03, 0.08], [0.0, 0.045, 0.060, 0.064, 0.058])
 
 
-def _clump(points: np.ndarray, roots: np.ndarray, rng: np.random.Generator, skull: Skull) -> np.ndarray:
+def _clump(points: np.ndarray, roots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Gather strands into locks with a soft wave; towards the ends more."""
     guides = rng.choice(len(points), LOCKS, replace=False)
     _, lock = cKDTree(roots[guides]).query(roots)
@@ -153,8 +165,8 @@ def _clump(points: np.ndarray, roots: np.ndarray, rng: np.random.Generator, skul
     gathered = points + pull * (points[guides][lock] - points) * 0.8
     phase = rng.uniform(0, 2 * np.pi, LOCKS)[lock][:, None]
     wave = 0.0028 * smoothstep(0.25, 0.8, along) * np.sin(along * 9.0 + phase)
-    distance, normal = skull(gathered.reshape(-1, 3))
-    across = np.cross(normal, [0.0, 1.0, 0.0]).reshape(gathered.shape)
+    outwards = gathered - np.array([0.0, 0.0, AZIMUTH_AXIS])
+    across = np.cross(outwards / np.linalg.norm(outwards, axis=2, keepdims=True), [0.0, 1.0, 0.0])
     stray = 0.0012 * rng.standard_normal((len(points), 1, 3)) * along[None, :, None]
     return gathered + wave[..., None] * across + stray
 
@@ -170,7 +182,7 @@ def grow_brows(skin: np.ndarray, deltas: np.ndarray, mesh: HeadMesh, seed: int) 
         across = rng.uniform(-1, 1, count) * np.interp(along, [0, 0.12, 0.55, 1], [0.75, 1.0, 0.8, 0.15])
         arch = brow_arch(along)
         x = side * (arch[:, 0] + abs(float(eye[0])))
-        y = arch[:, 1] + float(eye[1]) + 0.0036 * across
+        y = arch[:, 1] + float(eye[1]) + 0.0028 * across
         root = _on_face(skin, tree, x, y)
         vertex = tree.query(root)[1]
         tilt = np.deg2rad(np.interp(along, [0, 0.25, 0.6, 1], [80, 40, 12, -20])) + 0.2 * rng.standard_normal(count) - 0.3 * across
@@ -184,7 +196,7 @@ def grow_brows(skin: np.ndarray, deltas: np.ndarray, mesh: HeadMesh, seed: int) 
         points.append(flat)
         shade.append(np.clip(0.4 * rng.standard_normal(count), -1, 1))
         anchor.append(vertex)
-    width = np.array([0.00016, 0.0002, 0.00017, 0.00005])
+    width = np.array([0.00013, 0.00016, 0.00013, 0.00004])
     return Strands(
         np.concatenate(points).astype(np.float32),
         width.astype(np.float32),
@@ -207,8 +219,3 @@ def _on_face(skin: np.ndarray, tree: cKDTree, x: np.ndarray, y: np.ndarray) -> n
     weight = 1 / (distance + 1e-5)
     z = (skin[front, 2][near] * weight).sum(axis=1) / weight.sum(axis=1)
     return np.stack([x, y, z], axis=1)
-
-
-def grow_lashes(mesh: HeadMesh, seed: int) -> Strands:
-    """Hairs from the lids' rims, along the strips that the mesh has for them; they follow soft shapes by anchor."""
-    return Strands(np.zeros((0, 4, 3), np.float32), np.zeros(4, np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix, diags
 
 from ua3dtalk.demo.mesh_raster import mesh_rasterise
 from ua3dtalk.demo.paint import HAIR_TONE, Paint
@@ -34,7 +34,8 @@ LAMPS = (
     Lamp(_unit(0.62, -0.55, 0.62), np.array([0.95, 0.90, 0.85], np.float32)),
 )
 SKY, GROUND = np.array([0.36, 0.38, 0.42], np.float32), np.array([0.20, 0.17, 0.15], np.float32)
-WRAP = np.array([0.32, 0.14, 0.08], np.float32)  # how far red, green, blue bleed past the terminator in skin
+WRAP = np.array([0.24, 0.13, 0.09], np.float32)  # how far red, green, blue bleed past the terminator in skin
+CATCH = _unit(-0.30, -0.34, -0.9)  # the window that eyes reflect: near the camera, so that it shows on the iris
 SHADOW_SIDE, SHADOW_SPAN = 640, 0.46  # px, m
 
 
@@ -44,13 +45,32 @@ def incidence(triangles: np.ndarray, count: int) -> csr_matrix:
     return coo_matrix((ones, (triangles.ravel(), np.repeat(np.arange(len(triangles)), 3))), shape=(count, len(triangles))).tocsr()
 
 
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray, sums: csr_matrix) -> np.ndarray:
-    """[F, 3] unit normals, area-weighted."""
+def neighbours(triangles: np.ndarray, count: int) -> csr_matrix:
+    """[count, count] mean over the vertices that share an edge with each one, itself included: softens shadows."""
+    pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    pairs = np.concatenate([pairs, pairs[:, ::-1], np.repeat(np.arange(count)[:, None], 2, axis=1)])
+    links = coo_matrix((np.ones(len(pairs), np.float32), pairs.T), shape=(count, count)).tocsr()
+    return (diags(1 / np.asarray(links.sum(axis=1)).ravel()) @ links).astype(np.float32).tocsr()
+
+
+def face_crosses(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """[N, 3] outward normals of the triangles, twice their area long."""
     a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
     u, v = b - a, c - a
-    cross = np.stack([u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1], u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2], u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]], axis=1)
-    normals = sums @ cross
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
+    return np.stack(
+        [
+            u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1],
+            u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
+            u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0],
+        ],
+        axis=1,
+    )
+
+
+def vertex_normals(crosses: np.ndarray, sums: csr_matrix) -> np.ndarray:
+    """[F, 3] unit normals, area-weighted, from `face_crosses` and `incidence`."""
+    normals = sums @ crosses
+    return normals / np.maximum(np.sqrt((normals * normals).sum(axis=1, keepdims=True)), 1e-20)
 
 
 def _lamp_axes(direction: np.ndarray) -> np.ndarray:
@@ -62,7 +82,8 @@ def _lamp_axes(direction: np.ndarray) -> np.ndarray:
 
 
 def shadow(
-    casters: np.ndarray, triangles: np.ndarray, receivers: np.ndarray, direction: np.ndarray, centre: np.ndarray, bias: float
+    casters: np.ndarray, triangles: np.ndarray, receivers: np.ndarray, direction: np.ndarray, centre: np.ndarray, bias: float,
+    side: int = SHADOW_SIDE,
 ) -> np.ndarray:
     """[R] share of the lamp that reaches each receiver: an orthographic depth map, nine taps.
 
@@ -70,27 +91,27 @@ def shadow(
         casters [V, 3], receivers [R, 3] m; bias: m.
     """
     axes = _lamp_axes(direction)
-    scale = SHADOW_SIDE / SHADOW_SPAN
+    scale = side / SHADOW_SPAN
 
     def to_map(points: np.ndarray) -> np.ndarray:
         local = (points - centre) @ axes.T
-        local[:, :2] = local[:, :2] * scale + SHADOW_SIDE / 2
+        local[:, :2] = local[:, :2] * scale + side / 2
         local[:, 2] += 10
         return local
 
-    _, _, inverse = mesh_rasterise(to_map(casters), triangles, SHADOW_SIDE, SHADOW_SIDE)
+    _, _, inverse = mesh_rasterise(to_map(casters), triangles, side, side)
     depth = np.where(inverse > 0, 1 / np.maximum(inverse, 1e-6), np.float32(1e6))
     seen = to_map(receivers)
     column, row = seen[:, 0].astype(int), seen[:, 1].astype(int)
     total = np.zeros(len(receivers), np.float32)
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
-            taps = depth[np.clip(row + dy, 0, SHADOW_SIDE - 1), np.clip(column + dx, 0, SHADOW_SIDE - 1)]
+            taps = depth[np.clip(row + dy, 0, side - 1), np.clip(column + dx, 0, side - 1)]
             total += taps > seen[:, 2] - bias
     return total / 9
 
 
-def occlusion(vertices: np.ndarray, triangles: np.ndarray, receivers: np.ndarray, normals: np.ndarray, rays: int = 48) -> np.ndarray:
+def occlusion(vertices: np.ndarray, triangles: np.ndarray, receivers: np.ndarray, normals: np.ndarray, rays: int = 32) -> np.ndarray:
     """[R] cosine-weighted share of the sky that a point sees, from depth maps along `rays` even directions."""
     index = np.arange(rays) + 0.5
     height, turn = 1 - 2 * index / rays, np.pi * (1 + 5**0.5) * index
@@ -99,18 +120,18 @@ def occlusion(vertices: np.ndarray, triangles: np.ndarray, receivers: np.ndarray
     seen, possible = np.zeros(len(receivers), np.float32), np.zeros(len(receivers), np.float32)
     for direction in np.stack([circle * np.cos(turn), height, circle * np.sin(turn)], axis=1).astype(np.float32):
         facing = np.maximum(normals @ direction, 0) if len(normals) else np.ones(len(receivers), np.float32)
-        seen += facing * shadow(vertices, triangles, receivers, direction, centre, 0.0035)
+        seen += facing * shadow(vertices, triangles, receivers, direction, centre, 0.0035, SHADOW_SIDE // 2)
         possible += facing
     return seen / np.maximum(possible, 1e-6)
 
 
 def shade_surface(
-    vertices: np.ndarray, normals: np.ndarray, paint: Paint, sky_share: np.ndarray, lamp_share: np.ndarray
+    vertices: np.ndarray, normals: np.ndarray, paint: Paint, sky_share: np.ndarray, lamp_share: np.ndarray, eyes: slice
 ) -> np.ndarray:
     """[F, 3] linear light towards the camera.
 
     Args:
-        sky_share [F]: from `occlusion`; lamp_share [F]: from `shadow`, for the lamps that cast.
+        sky_share [F]: from `occlusion`; lamp_share [F]: from `shadow`, for the lamps that cast; eyes: the balls' vertices.
     """
     view = -vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
     sky_share = sky_share[:, None]
@@ -129,17 +150,26 @@ def shade_surface(
         half = view + lamp.direction
         half = half / np.linalg.norm(half, axis=1, keepdims=True)
         peak = np.maximum((normals * half).sum(axis=1), 0) ** paint.power
-        shine = shine + lamp.colour * (paint.gloss * fresnel * peak * share * np.maximum(cosine, 0) ** 0.5)[:, None]
-    return paint.albedo * diffuse + shine
+        shine = shine + lamp.colour * (paint.gloss * fresnel * peak * share * np.sqrt(np.maximum(cosine, 0)))[:, None]
+    light = paint.albedo * diffuse + shine
+    light[eyes] += catchlight(normals[eyes], view[eyes])
+    return light
+
+
+def catchlight(normals: np.ndarray, view: np.ndarray) -> np.ndarray:
+    """[E, 3]: a window mirrored in the eyes."""
+    half = view + CATCH
+    half = half / np.linalg.norm(half, axis=1, keepdims=True)
+    return 0.9 * np.maximum((normals * half).sum(axis=1, keepdims=True), 0) ** 900 * np.ones(3, np.float32)
 
 
 def shade_strands(
-    points: np.ndarray, tangents: np.ndarray, shade: np.ndarray, sky_share: np.ndarray, lamp_share: np.ndarray, bright: float = 1.0
+    points: np.ndarray, tangents: np.ndarray, shade: np.ndarray, sky_share: np.ndarray, lamp_share: np.ndarray, bright: float = 1.0, sheen: float = 1.0
 ) -> np.ndarray:
     """[C, P, 3] linear light of hair after Kajiya and Kay: sheen along circles round the strand.
 
     Args:
-        points, tangents [C, P, 3]; shade [C] tone; sky_share, lamp_share [C, P].
+        points, tangents [C, P, 3]; shade [C] tone; sky_share, lamp_share [C, P]; sheen scales the highlights.
     """
     view = -points / np.linalg.norm(points, axis=2, keepdims=True)
     tone = HAIR_TONE.astype(np.float32) * (1 + 0.42 * shade[:, None, None]) * bright
@@ -152,8 +182,8 @@ def shade_strands(
         across = np.sqrt(np.maximum(1 - along**2, 0))
         share = lamp_share if lamp.casts else sky_share
         light = light + lamp.colour * (0.55 * across * share)[..., None]
-        for shift, power, strength, colour in ((0.06, 90, 0.055, np.ones(3)), (-0.10, 22, 0.20, HAIR_TONE / HAIR_TONE.max())):
+        for shift, power, strength, colour in ((0.06, 80, 0.016, np.ones(3)), (-0.10, 18, 0.10, HAIR_TONE / HAIR_TONE.max())):
             front = 1.0 if lamp.direction[2] < 0 else 0.12  # a lamp behind shows as a rim only
             peak = front * np.maximum(across * across_view - (along + shift + 0.05 * shade[:, None]) * along_view, 0) ** power
-            shine = shine + lamp.colour * colour.astype(np.float32) * (strength * peak * share)[..., None]
+            shine = shine + lamp.colour * colour.astype(np.float32) * (sheen * strength * peak * share)[..., None]
     return tone * light + shine

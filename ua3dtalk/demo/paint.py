@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ua3dtalk.demo.figure import CLOTH, EYE, MOUTH, SKIN, TONGUE, TOOTH, Figure
+from ua3dtalk.demo.figure import CLOTH, EYE, GUM, LASH, MOUTH, SKIN, TONGUE, TOOTH, Figure
 from ua3dtalk.demo.hair import brow_arch, scalp_membership
 from ua3dtalk.demo.noise import fractal_noise, smoothstep, value_noise
 
-SKIN_TONE = np.array([0.60, 0.335, 0.225])
+SKIN_TONE = np.array([0.585, 0.350, 0.250])
 BLUSH = np.array([0.62, 0.235, 0.175])
 LIP_TONE = np.array([0.44, 0.115, 0.105])
 HAIR_TONE = np.array([0.105, 0.047, 0.022])
+TOOTH_TONE = np.array([0.80, 0.76, 0.68])
 CLOTH_TONE = np.array([0.045, 0.155, 0.175])
 
 
@@ -41,8 +42,13 @@ def paint(figure: Figure) -> Paint:
     albedo[mouth] = [0.20, 0.045, 0.045]
     gloss[mouth], power[mouth] = 0.25, 40
     tooth = part == TOOTH
-    albedo[tooth] = _teeth(figure.rest[tooth])
-    gloss[tooth], power[tooth], through[tooth] = 0.35, 60, 0.4
+    albedo[tooth] = TOOTH_TONE * (1 + 0.04 * value_noise(figure.rest[tooth], 0.004, 7)[:, None])
+    gloss[tooth], power[tooth], through[tooth] = 0.30, 60, 0.6
+    behind = figure.rest[tooth, 2] - figure.rest[tooth, 2].min()
+    albedo[tooth] *= (1 - 0.75 * smoothstep(0.004, 0.028, behind))[:, None]
+    albedo[part == GUM] = [0.50, 0.19, 0.18]
+    gloss[part == GUM], power[part == GUM], through[part == GUM] = 0.3, 40, 0.6
+    albedo[part == LASH] = [0.018, 0.012, 0.010]
     tongue = part == TONGUE
     albedo[tongue] = np.array([0.42, 0.12, 0.12]) * (1 + 0.15 * value_noise(figure.rest[tongue], 0.0012, 3)[:, None])
     gloss[tongue], power[tongue], through[tongue] = 0.3, 40, 0.6
@@ -61,13 +67,13 @@ def _skin(figure: Figure, skin: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     tone = SKIN_TONE * (1 + 0.045 * fractal_noise(p, 0.014, 4, 1)[:, None] + 0.03 * value_noise(p, 0.0011, 2)[:, None])
     cheek = np.exp(-(((np.abs(p[:, 0]) - 0.040) / 0.017) ** 2) - ((p[:, 1] - 0.020) / 0.016) ** 2) * (p[:, 2] < 0.02)
     nose_tip = np.exp(-((p[:, 0] / 0.013) ** 2) - ((p[:, 1] - 0.022) / 0.011) ** 2) * (p[:, 2] < -0.05)
-    warm = np.clip(0.55 * cheek + 0.40 * nose_tip + 0.35 * mask["ears"], 0, 1)[:, None]
+    warm = np.clip(0.42 * cheek + 0.40 * nose_tip + 0.35 * mask["ears"], 0, 1)[:, None]
     tone = tone * (1 - warm) + BLUSH * warm
-    freckle = smoothstep(0.52, 0.72, value_noise(p, 0.0026, 4)) * smoothstep(0.1, 0.5, value_noise(p, 0.011, 6) + 0.4)
+    freckle = smoothstep(0.52, 0.72, value_noise(p, 0.0019, 4)) * smoothstep(0.1, 0.5, value_noise(p, 0.011, 6) + 0.4)
     where = np.exp(-(((np.abs(p[:, 0]) - 0.024) / 0.026) ** 2) - ((p[:, 1] - 0.010) / 0.013) ** 2) * (p[:, 2] < -0.02)
-    tone = tone * (1 - 0.30 * (freckle * where)[:, None] * [0.6, 0.9, 1.0])
+    tone = tone * (1 - 0.22 * (freckle * where)[:, None] * [0.6, 0.9, 1.0])
     lids = smoothstep(0.25, 0.9, mask["eyelids"])[:, None]
-    tone = tone * (1 - 0.38 * lids * [0.75, 1.0, 0.95])
+    tone = tone * (1 - 0.55 * lids * [0.75, 1.0, 0.95])
     lips = smoothstep(0.25, 0.75, mask["lips"])[:, None]
     lip = LIP_TONE * (1 + 0.10 * value_noise(p * [1, 0.25, 1], 0.0012, 8)[:, None])
     tone = tone * (1 - lips) + lip * lips
@@ -91,15 +97,6 @@ def _under_brows(figure: Figure, p: np.ndarray, tone: np.ndarray) -> np.ndarray:
     return tone
 
 
-def _teeth(p: np.ndarray) -> np.ndarray:
-    """Ivory with narrow dark gaps and pink gums above and below."""
-    upper = p[:, 1] < np.median(p[:, 1])
-    angle = np.arctan2(p[:, 0], 0.012 - (p[:, 2] - p[:, 2].min()) + 0.02)
-    gap = smoothstep(0.90, 0.99, np.abs(np.cos(angle / 0.19 * np.pi / 2 + np.where(upper, 0, np.pi / 2))))
-    tone = np.array([0.80, 0.74, 0.64]) * (1 - 0.35 * gap[:, None])
-    return tone
-
-
 def _eyes(figure: Figure) -> np.ndarray:
     """White with a tint of pink, a hazel iris with fibres and a dark rim, a black pupil."""
     out = []
@@ -109,21 +106,22 @@ def _eyes(figure: Figure) -> np.ndarray:
         d = d / np.linalg.norm(d, axis=1, keepdims=True)
         angle = np.arccos(np.clip(-d[:, 2], -1, 1))
         turn = np.stack([np.cos(np.arctan2(d[:, 1], d[:, 0])), np.sin(np.arctan2(d[:, 1], d[:, 0]))], axis=1)
-        iris_size, pupil = 0.475, 0.185
+        iris_size, pupil = 0.45, 0.19
         radius = angle / iris_size
         fibre = 0.5 + 0.5 * value_noise(np.concatenate([turn * 14, radius[:, None] * 1.5], axis=1), 1.0, 11)
         ring = smoothstep(0.45, 0.75, radius)[:, None]
-        inner, outer = np.array([0.26, 0.125, 0.03]), np.array([0.065, 0.115, 0.075])
-        iris = (inner * (1 - ring) + outer * ring) * (0.55 + 0.9 * fibre[:, None])
+        inner, outer = np.array([0.30, 0.15, 0.04]), np.array([0.085, 0.125, 0.085])
+        iris = (inner * (1 - ring) + outer * ring) * (0.35 + 0.62 * fibre[:, None])
         iris = iris * (1 - 0.75 * smoothstep(0.82, 1.0, radius)[:, None])
         veins = np.abs(value_noise(np.concatenate([turn * 9, angle[:, None] * 2], axis=1), 1.0, 12))
-        white = np.array([0.74, 0.70, 0.66]) * (1 - 0.05 * veins[:, None] * [0, 1, 1])
+        white = np.array([0.60, 0.565, 0.54]) * (1 - 0.05 * veins[:, None] * [0, 1, 1])
         pink = smoothstep(0.75, 1.25, angle)[:, None]
         white = white * (1 - 0.35 * pink * [0.2, 1, 0.9])
         inside = smoothstep(iris_size + 0.03, iris_size - 0.02, angle)[:, None]
         tone = white * (1 - inside) + iris * inside
         tone = tone * (1 - 0.97 * smoothstep(pupil + 0.02, pupil - 0.015, angle)[:, None])
-        out.append(tone)
+        shade = 0.62 + 0.38 * smoothstep(-0.42, 0.02, d[:, 1])  # the upper lid and its lashes keep light off
+        out.append(tone * shade[:, None])
     return np.concatenate(out)
 
 
