@@ -88,7 +88,7 @@ def test_hair_that_does_not_touch_the_face_is_not_head() -> None:
 
 def test_a_patch_of_hat_on_the_hair_is_hair_and_a_real_hat_stays() -> None:
     labels = portrait()
-    labels[10:16, 60:70] = Region.HAT
+    labels[13:17, 60:68] = Region.HAT
     np.testing.assert_array_equal(without_specks(labels), portrait())
     labels[8:22, 40:90] = Region.HAT
     assert (without_specks(labels) == Region.HAT).sum() == (labels == Region.HAT).sum()
