@@ -40,11 +40,11 @@ def nearest_by_audio(speech: Speech, clips: Sequence[Clip], train: np.ndarray, t
     mean = sample.mean(axis=0)
     _, _, axes = np.linalg.svd(sample - mean, full_matrices=False)
     reduced = speech.features @ axes[:AUDIO_COMPONENTS].T - mean @ axes[:AUDIO_COMPONENTS].T
-    both = [
-        row_windows(reduced, TOKENS_PER_FRAME, clips, frames, AUDIO_RADIUS).reshape(len(frames), -1)
-        for frames in (test, train)
-    ]
-    return train[nearest_rows(*both)]
+
+    def windows(frames: np.ndarray) -> np.ndarray:
+        return row_windows(reduced, TOKENS_PER_FRAME, clips, frames, AUDIO_RADIUS).reshape(len(frames), -1)
+
+    return train[nearest_rows(windows(test), windows(train))]
 
 
 def nearest_rows(wanted: np.ndarray, rows: np.ndarray, block: int = 256) -> np.ndarray:

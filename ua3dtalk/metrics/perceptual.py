@@ -175,7 +175,7 @@ def squeezenet_from_arrays(path: Path) -> Weights:
     Its kernels are [h, w, in, out] and its first one expects Caffe's input (BGR, 0..255, mean taken off); here it gets
     RGB in the deviations of LPIPS, so channels are turned round and scale and shift are folded into the kernel.
     """
-    from ua3dtalk.assets import read_numpy_pickle
+    from ua3dtalk.array_pickle import read_numpy_pickle
 
     arrays = read_numpy_pickle(path)
     if not isinstance(arrays, dict) or "conv1" not in arrays:

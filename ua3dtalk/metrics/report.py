@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ua3dtalk.config import MetricsSettings
 from ua3dtalk.errors import DataError
@@ -66,7 +66,7 @@ def write_metrics(
     document = read_renders(subject, renders)
     rows = collect_rows(subject, renders, document)
     test = np.asarray(document["frames"], dtype=int)
-    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4)
+    workers = torch.get_num_threads()  # what the rule was given
     faces = detect_faces(landmarker, rows, workers)
     if not faces[0].found.any():
         raise DataError(
@@ -119,7 +119,7 @@ def _with_openface(shared: Sequence[Figures], rows: Sequence[Row], settings: Met
     result = []
     for figures, row in zip(shared, rows, strict=True):
         path = Path(settings.openface_csv.replace("{row}", row.name))
-        result.append(figures | (openface_error(read_openface(path), truth) if path.exists() else {}))
+        result.append({**figures, **(openface_error(read_openface(path), truth) if path.exists() else {})})
     return result
 
 

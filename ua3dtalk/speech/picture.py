@@ -37,7 +37,7 @@ def draw_speech(
     figure = Figure(figsize=(14, 7), dpi=90, layout="constrained")
     axes = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1, 2))
     axes[0].imshow(
-        thin(mel).T, origin="lower", aspect="auto", extent=(0, seconds, 0, mel.shape[1]), cmap="magma", vmin=-9
+        thin(mel).T, origin="lower", aspect="auto", extent=(0, seconds, 0, mel.shape[1]), cmap="magma", vmin=-9, vmax=1
     )
     axes[0].set_ylabel("mel band")
     loudness = np.sqrt((samples.reshape(-1, SAMPLES_PER_FRAME // 2) ** 2).mean(axis=1))
