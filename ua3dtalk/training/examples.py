@@ -1,0 +1,63 @@
+"""What a step of each branch is shown and asked for: targets with a green ground, masks, penalties.
+
+Source: TalkingGaussian's masked targets; the hole of the mouth is cut out of the face (AND NOT, where the release has XOR).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ua3dtalk.field.branch import Edits
+from ua3dtalk.rendering.compose import Layer
+from ua3dtalk.subject import Region
+from ua3dtalk.training.branch import Example
+from ua3dtalk.training.frames import Frames
+from ua3dtalk.training.objectives import GREEN, misplaced_attention, silhouette
+from ua3dtalk.training.settings import BranchTraining
+
+HEAD_MARGIN = 6  # px around the head that must stay empty
+HAIR = [int(Region.HAIR), int(Region.HAT)]
+FORBIDDEN = {"audio": HAIR, "action_units": [*HAIR, int(Region.LIPS), int(Region.MOUTH)]}
+
+
+def face_example(frames: Frames, frame: int, iteration: int, settings: BranchTraining) -> Example:
+    """The head before green, with a hole where the mouth is open; hair only now and then, or its many pixels rule."""
+    window = frames.head_window(frame, HEAD_MARGIN)
+    regions = frames.regions(frame, window)
+    head = frames.is_head(regions)
+    background = torch.tensor(GREEN, device=frames.device)
+    target = torch.where(head[..., None], frames.picture(frame, window), background)
+    skip_hair = settings.warmup < iteration < settings.hair_until and iteration % settings.hair_interval != 0
+    ignore = _is(regions, HAIR) if skip_hair else None
+    if ignore is not None:
+        target = torch.where(ignore[..., None], background, target)
+
+    def penalties(layer: Layer, edits: Edits | None) -> Tensor:
+        if edits is None:
+            return layer.alpha.new_zeros(())
+        attention = misplaced_attention(edits, layer.meta["means2d"][0], regions, FORBIDDEN)
+        return settings.silhouette_weight * silhouette(layer.alpha, head) + settings.attention_weight * attention
+
+    return Example(frame, frames.camera(frame).window(window), target, background, ignore, penalties)
+
+
+def mouth_example(frames: Frames, frame: int, iteration: int, settings: BranchTraining) -> Example:
+    """The inside of the mouth before green (black at the end); what hides behind the lips is left open."""
+    window = frames.lips_window(frame)
+    regions = frames.regions(frame, window)
+    inside = regions == int(Region.MOUTH)
+    last = settings.freeze_from is not None and iteration >= settings.freeze_from
+    background = torch.tensor((0.0, 0.0, 0.0) if last else GREEN, device=frames.device)
+    target = torch.where(inside[..., None], frames.picture(frame, window), background)
+
+    def penalties(layer: Layer, edits: Edits | None) -> Tensor:
+        if edits is None:
+            return layer.alpha.new_zeros(())
+        return settings.silhouette_weight * (1 - layer.alpha).mean()
+
+    return Example(frame, frames.camera(frame).window(window), target, background, ~inside, penalties)
+
+
+def _is(regions: Tensor, labels: list[int]) -> Tensor:
+    return torch.isin(regions, torch.tensor(labels, device=regions.device))

@@ -1,0 +1,139 @@
+"""The stages of training as the rules call them: listen, mouth, face, fuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from ua3dtalk.device import choose_device
+from ua3dtalk.field.branch import BranchShape
+from ua3dtalk.rendering.controls import ControlTrack
+from ua3dtalk.rendering.head import BranchNet, TrainedBranch, save_branch
+from ua3dtalk.splat.cloud import Cloud
+from ua3dtalk.subject import Subject
+from ua3dtalk.training.branch import BranchTrainer, Example
+from ua3dtalk.training.checkpoint import Checkpoint
+from ua3dtalk.training.curriculum import Curriculum, curriculum_of, face_frame, mouth_frame
+from ua3dtalk.training.examples import face_example, mouth_example
+from ua3dtalk.training.frames import Frames
+from ua3dtalk.training.initial import face_points, mouth_points
+from ua3dtalk.training.listening import Listening, fit_listening, load_listening, save_listening
+from ua3dtalk.training.picture import Curve, branch_picture, listening_picture
+from ua3dtalk.training.poses import PoseCorrections
+from ua3dtalk.training.settings import BranchTraining, TrainingSettings
+from ua3dtalk.workflow import progress
+
+Name = Literal["face", "mouth"]
+
+
+def train_audio(*, subject: Subject, out: Path, picture: Path, settings: TrainingSettings, state: str) -> None:
+    """Fit the reader of lip shapes (`ua3dtalk.training.listening`); the mouth and the face branch both use it."""
+    listening = fit_listening(subject, settings.audio)
+    save_listening(listening, out, state)
+    listening_picture(subject, listening, picture)
+
+
+@dataclass(frozen=True)
+class BranchKind:
+    """What differs between the two branches."""
+
+    shape: Callable[[TrainingSettings], BranchShape]
+    points: Callable[[Subject, int, int], tuple[np.ndarray, np.ndarray]]
+    frame: Callable[[Curriculum, int, BranchTraining, np.random.Generator], int]
+    example: Callable[[Frames, int, int, BranchTraining], Example]
+
+
+def _shape(settings: TrainingSettings, **kind: object) -> BranchShape:
+    return BranchShape(
+        plane_sides=settings.plane_sides,
+        plane_channels=settings.plane_channels,
+        audio_code=settings.audio.mouth_coefficients + settings.audio.free_code,
+        hidden=settings.hidden,
+        **kind,  # type: ignore[arg-type]
+    )
+
+
+KINDS: dict[Name, BranchKind] = {
+    "face": BranchKind(_shape, face_points, face_frame, face_example),
+    "mouth": BranchKind(
+        lambda settings: _shape(settings, views=("audio",), edits=("position",)), mouth_points, mouth_frame, mouth_example
+    ),
+}
+
+
+def train_branch(
+    *,
+    subject: Subject,
+    branch: Name,
+    audio: Path,
+    out: Path,
+    picture: Path,
+    settings: TrainingSettings,
+    seed: int,
+    state: str,
+    checkpoint: Path,
+) -> None:
+    """Train one branch from the actor's bundle; a killed run goes on from its checkpoint with the same result."""
+    own = settings.face if branch == "face" else settings.mouth
+    kind, device = KINDS[branch], choose_device(settings.device)
+    trainer = _start(subject, branch, load_listening(audio), settings, seed, device)
+    frames, curriculum = Frames(subject, device), curriculum_of(subject)
+    saved, curve = Checkpoint(checkpoint, state, settings.checkpoint_seconds), Curve()
+    content = saved.load()
+    if content is not None:
+        trainer.load_state_dict(content)
+        curve = Curve.from_list(content["curve"])
+    for iteration in progress(range(trainer.iteration, own.iterations), f"train {branch}"):
+        # Every step's choice depends on the seed and its number alone, so a run that goes on draws the same frames.
+        rng = np.random.default_rng((seed, iteration))
+        frame = kind.frame(curriculum, iteration, own, rng)
+        curve.add(trainer.step(kind.example(frames, frame, iteration, own)), len(trainer.cloud))
+        if saved.due():
+            saved.save({**trainer.state_dict(), "curve": curve.to_list()})
+    trained = TrainedBranch(trainer.cloud, trainer.net)
+    save_branch(trained, out, state)
+    branch_picture(frames, trainer, kind.example, own, curve, picture)
+    saved.remove()
+
+
+def _start(
+    subject: Subject, branch: Name, listening: Listening, settings: TrainingSettings, seed: int, device: torch.device
+) -> BranchTrainer:
+    """A branch before its first step."""
+    own, kind = settings.face if branch == "face" else settings.mouth, KINDS[branch]
+    torch.manual_seed(seed)
+    points, colours = kind.points(subject, own.initial_gaussians, seed)
+    cloud = Cloud.from_points(points, colours, settings.sh_degree).to(device).requires_grad_()
+    net = BranchNet(kind.shape(settings), subject.speech.features.shape[1], settings.audio.free_code).to(device)
+    lips = listening.teacher + settings.audio.teacher_noise * np.random.default_rng(seed).standard_normal(
+        listening.teacher.shape
+    )
+    controls = ControlTrack(subject, lips, subject.expression.action_units, settings.audio.free_code > 0, device)
+    if net.encoder is not None:
+        _normalise(net, subject)
+    poses = PoseCorrections(subject.frame_count, own.pose_rate, device) if own.pose_rate else None
+    generator = torch.Generator().manual_seed(seed)
+    return BranchTrainer(cloud, net, controls, settings, own, scene_extent(subject), poses, generator)
+
+
+def _normalise(net: BranchNet, subject: Subject) -> None:
+    """Give the encoder the mean and deviation of the training tokens."""
+    assert net.encoder is not None
+    tokens = subject.speech.features.reshape(subject.frame_count, 2, -1)[subject.train_frames].astype(np.float32)
+    net.encoder.mean.copy_(torch.from_numpy(tokens.mean((0, 1))))
+    net.encoder.deviation.copy_(torch.from_numpy(tokens.std((0, 1)) + 1e-6))
+
+
+def scene_extent(subject: Subject) -> float:
+    """1.1 times the largest distance of a training camera from their mean, m (3D Gaussian splatting).
+
+    A head that keeps still would give nearly nothing; a tenth of its own size is the least.
+    """
+    poses = subject.tracking.world_to_camera[subject.train_frames]
+    centres = -np.einsum("tji,tj->ti", poses[:, :3, :3], poses[:, :3, 3])
+    return max(1.1 * float(np.linalg.norm(centres - centres.mean(0), axis=1).max()), 0.1)
