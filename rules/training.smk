@@ -1,9 +1,9 @@
-"""The three stages of training: inside of the mouth, face, and both together."""
+"""The stages of training: listening, the inside of the mouth, the face, and both branches together."""
 
 BUNDLE = {
     "clips": "results/{actor}/clips.json",
     "video": "results/{actor}/video.npy",
-    "audio": "results/{actor}/audio.wav",
+    "sound": "results/{actor}/audio.wav",
     "landmarks": "results/{actor}/landmarks.npz",
     "regions": "results/{actor}/regions.npy",
     "tracking": "results/{actor}/tracking.npz",
@@ -14,10 +14,37 @@ BUNDLE = {
 }
 
 
+rule train_audio:
+    """Learn to read the lips' shapes from speech; both branches are driven by what it reads."""
+    input:
+        **BUNDLE,
+    output:
+        model="results/{actor}/model/audio.safetensors",
+        picture=report(
+            "results/{actor}/pictures/train_audio.png",
+            caption="captions/train_audio.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/train_audio.log",
+    benchmark:
+        "results/{actor}/benchmarks/train_audio.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+    params:
+        state=state_of("train_audio"),
+    script:
+        "../workflow_scripts/train_audio.py"
+
+
 rule train_mouth:
     """Train the branch that fills the open mouth."""
     input:
         **BUNDLE,
+        audio="results/{actor}/model/audio.safetensors",
     output:
         model="results/{actor}/model/mouth.safetensors",
         picture=report(
@@ -44,6 +71,7 @@ rule train_face:
     """Train the branch of face and hair."""
     input:
         **BUNDLE,
+        audio="results/{actor}/model/audio.safetensors",
     output:
         model="results/{actor}/model/face.safetensors",
         picture=report(

@@ -95,8 +95,8 @@ class MetricsSettings(Settings):
     perceptual: Literal["st_lpips_alex", "lpips_squeeze_proxy", "lpips_alex"] = Field(
         "st_lpips_alex", description="perceptual distance; says its backbone in the figure's name"
     )
-    perceptual_frames_face: int = Field(150, ge=1, description="at most so many face crops, evenly taken")
-    perceptual_frames_whole: int = Field(32, ge=1, description="at most so many whole frames, evenly taken")
+    perceptual_frames_face: int = Field(75, ge=1, description="at most so many face crops, evenly taken")
+    perceptual_frames_whole: int = Field(25, ge=1, description="at most so many whole frames, evenly taken")
     openface_csv: str | None = Field(
         None, description="OpenFace's table of the held-out frames, for AUE as published; `{row}` is truth, ours, ..."
     )
@@ -124,6 +124,7 @@ SECTION_OF_STAGE = {
     "expression": "face",
     "layers": "face",
     "speech": "speech",
+    "train_audio": "training",
     "train_mouth": "training",
     "train_face": "training",
     "train_fuse": "training",

@@ -65,6 +65,8 @@ class Stage:
 
 _BUNDLE = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech")
 
+_TRAINING = "ua3dtalk.training.stages"
+_LOOKS = ("sh_degree", "ssim_weight", "plane_sides", "plane_channels", "hidden", "perceptual")
 _UNITS = ("action_units", "openface_csv")
 
 STAGES: Mapping[str, Stage] = {
@@ -77,9 +79,10 @@ STAGES: Mapping[str, Stage] = {
     "expression": Stage("ua3dtalk.face.expression", ("decode", "landmarks", "tracking"), without=("landmarks",)),
     "layers": Stage("ua3dtalk.face.layers", ("decode", "regions"), without=("landmarks", *_UNITS)),
     "speech": Stage("ua3dtalk.speech.features", ("decode",), ("whisper_base",)),
-    "train_mouth": Stage("ua3dtalk.training.stages", _BUNDLE, seeded=True, without=("face", "fuse")),
-    "train_face": Stage("ua3dtalk.training.stages", _BUNDLE, seeded=True, without=("mouth", "fuse")),
-    "train_fuse": Stage("ua3dtalk.training.stages", (*_BUNDLE, "train_mouth", "train_face"), seeded=True),
+    "train_audio": Stage(_TRAINING, _BUNDLE, without=("mouth", "face", "fuse", *_LOOKS)),
+    "train_mouth": Stage(_TRAINING, (*_BUNDLE, "train_audio"), seeded=True, without=("face", "fuse")),
+    "train_face": Stage(_TRAINING, (*_BUNDLE, "train_audio"), seeded=True, without=("mouth", "fuse")),
+    "train_fuse": Stage(_TRAINING, (*_BUNDLE, "train_mouth", "train_face"), seeded=True),
     "render_test": Stage("ua3dtalk.rendering.test", (*_BUNDLE, "train_fuse"), seeded=True),
     "metrics": Stage("ua3dtalk.metrics.report", (*_BUNDLE, "render_test"), seeded=True),
 }

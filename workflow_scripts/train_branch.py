@@ -10,6 +10,7 @@ with job(snakemake) as run:
     train_branch(
         subject=run.subject,
         branch=run.rule.removeprefix("train_"),
+        audio=Path(snakemake.input.audio),
         out=Path(snakemake.output.model),
         picture=Path(snakemake.output.picture),
         settings=run.settings,
