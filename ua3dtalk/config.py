@@ -76,7 +76,9 @@ class SpeechSettings(Settings):
     """Speech features."""
 
     encoder: Literal["whisper", "file"] = "whisper"
-    features_file: str | None = Field(None, description="array [S, D] or [W, window, D] for `{actor}`")
+    features_file: str | None = Field(
+        None, description="[S, D] at 50 Hz or [N, W, D] at 25 fps; `{actor}`, for several clips `{clip}`, are filled in"
+    )
 
 
 class RenderingSettings(Settings):
