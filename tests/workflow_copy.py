@@ -46,13 +46,19 @@ class Workflow:
     folder: Path
     config: list[str] = field(default_factory=list)
 
-    def snakemake(self, *arguments: str, config: str = "") -> subprocess.CompletedProcess[str]:
-        """Run snakemake in the copy; `config` is one more `key=value`."""
+    def start(self, *arguments: str, config: str = "") -> subprocess.Popen[str]:
+        """Start snakemake in the copy; `config` is one more `key=value`."""
         values = [*self.config, *([config] if config else [])]
         command = [sys.executable, "-m", "snakemake", "--config", *values, *arguments]
         environment = {**os.environ, "PYTHONPATH": str(self.folder)}
-        environment.pop("COVERAGE_PROCESS_START", None)
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    def snakemake(self, *arguments: str, config: str = "") -> subprocess.CompletedProcess[str]:
+        """Run snakemake in the copy to its end."""
+        with self.start(*arguments, config=config) as process:
+            out, err = process.communicate(timeout=1200)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def run(self, config: str = "") -> subprocess.CompletedProcess[str]:
         """Make everything."""

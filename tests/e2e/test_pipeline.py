@@ -1,0 +1,159 @@
+"""The real pipeline at the smallest budget: from nothing to figures, and on after a kill."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from safetensors import safe_open
+from workflow_copy import Workflow, copy_workflow
+
+from ua3dtalk.provenance import STAGES
+from ua3dtalk.subject import ACTION_UNITS, SAMPLES_PER_FRAME, Region, Subject
+
+pytestmark = pytest.mark.slow
+
+CONFIG = ["budget=tiny", "training={checkpoint_seconds: 0.1}"]
+MAY = Path("results/May")
+
+
+@pytest.fixture(scope="module")
+def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """The built-in actor from nothing to metrics.json."""
+    workflow = copy_workflow(root, tmp_path_factory.mktemp("e2e") / "straight", stub=False)
+    workflow.config = CONFIG
+    done = workflow.run()
+    assert done.returncode == 0, done.stderr[-3000:]
+    return workflow
+
+
+@pytest.fixture
+def subject(finished: Workflow) -> Subject:
+    return Subject(finished.folder / MAY)
+
+
+def test_the_bundle_is_complete_and_fits_together(subject: Subject) -> None:
+    frames, size = subject.frame_count, 128
+    assert subject.video.shape == (frames, size, size, 3)
+    assert subject.regions.shape == (frames, size, size)
+    assert set(np.unique(subject.regions)) <= set(Region)
+    assert subject.torso.shape == (frames, size, size, 4)
+    assert subject.plate.shape == (size, size, 3)
+    assert subject.audio().shape == (frames * SAMPLES_PER_FRAME,)
+    assert subject.landmarks.points.shape == (frames, 478, 3)
+    assert subject.landmarks.blendshapes.shape == (frames, 52)
+    assert subject.landmarks.valid.mean() > 0.95
+    assert subject.tracking.world_to_camera.shape == (frames, 4, 4)
+    assert subject.expression.action_units.shape == (frames, len(ACTION_UNITS))
+    assert len(subject.speech.features) == 2 * frames
+    assert subject.speech.mel.shape == (4 * frames, 80)
+    both = np.concatenate([subject.train_frames, subject.test_frames])
+    assert sorted(both) == list(range(frames))
+
+
+def test_every_result_carries_its_state(finished: Workflow, subject: Subject) -> None:
+    states = {path.stem: json.loads(path.read_text())["state"] for path in (subject.root / "logs").glob("*.json")}
+    assert set(states) == set(STAGES)
+    for stage, file in {
+        "locate": "crop",
+        "decode": "clips",
+        "render_test": "renders/test",
+        "metrics": "metrics",
+    }.items():
+        assert json.loads(subject.path(f"{file}.json").read_text())["state"] == states[stage]
+    for stage, file in {"builtin_actor": "source/truth", "landmarks": "landmarks", "tracking": "tracking"}.items():
+        with np.load(subject.path(f"{file}.npz")) as data:
+            assert str(data["state"]) == states[stage]
+    for stage, file in {"train_mouth": "mouth", "train_face": "face", "train_fuse": "fused"}.items():
+        with safe_open(subject.path(f"model/{file}.safetensors"), "pt") as data:
+            assert data.metadata()["state"] == states[stage]
+
+
+def test_every_stage_leaves_a_picture(subject: Subject) -> None:
+    from PIL import Image
+
+    for stage in STAGES:
+        with Image.open(subject.path(f"pictures/{stage}.png")) as picture:
+            assert 500 <= picture.width <= 2000, stage
+
+
+def test_the_videos_have_sound_and_the_held_out_length(subject: Subject) -> None:
+    import av
+
+    for name in ("test", "truth"):
+        with av.open(str(subject.path(f"renders/{name}.mp4"))) as container:
+            assert len(container.streams.audio) == 1
+            assert sum(1 for _ in container.decode(video=0)) == len(subject.test_frames)
+
+
+def test_the_figures_say_what_they_are(subject: Subject) -> None:
+    metrics = json.loads(subject.path("metrics.json").read_text())
+    assert metrics["actor"] == "May"
+    assert (metrics["method"], metrics["budget"], metrics["seed"]) == ("baseline", "tiny", 0)
+    assert {"ours", "truth", "static_mean", "nearest_pose", "nearest_audio"} <= {row["name"] for row in metrics["rows"]}
+    assert {row["region"] for row in metrics["rows"]} == {"frame", "face"}
+    assert all("driven_by" in row for row in metrics["rows"])
+    assert metrics["speed"]["frames_per_second"] > 0
+    assert metrics["cost"]["seconds"] > 0
+    assert 100 < metrics["cost"]["peak_memory_mb"] < 6000
+
+
+def test_a_second_run_has_nothing_to_do(finished: Workflow) -> None:
+    assert finished.stale() == {}
+
+
+def test_a_report_is_made(finished: Workflow) -> None:
+    done = finished.snakemake("--report", "report.html", "--cores", "1")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (finished.folder / "report.html").stat().st_size > 100_000
+
+
+def figures(workflow: Workflow) -> dict:
+    metrics = json.loads((workflow.folder / MAY / "metrics.json").read_text())
+    return {key: value for key, value in metrics.items() if key not in ("speed", "cost")}
+
+
+@pytest.mark.parametrize(
+    ("stage", "outputs"),
+    [
+        ("decode", ["video.npy", "clips.json", "audio.wav"]),
+        ("regions", ["regions.npy"]),
+        ("train_face", ["model/face.safetensors"]),
+    ],
+)
+def test_a_kill_in_the_middle_changes_nothing(
+    finished: Workflow, tmp_path: Path, stage: str, outputs: list[str]
+) -> None:
+    again = Workflow(tmp_path / "copy", CONFIG)
+    shutil.copytree(finished.folder, again.folder, symlinks=True)
+    (again.folder / "sitecustomize.py").write_text(
+        (again.folder / "sitecustomize.py").read_text().replace(str(finished.folder), str(again.folder))
+    )
+    for output in outputs:
+        (again.folder / MAY / output).unlink()
+    log = again.folder / MAY / "logs" / f"{stage}.log"
+    log.unlink()
+    driver = again.start("--cores", "2")
+    sign = again.folder / MAY / "model/.train_face.checkpoint" if stage == "train_face" else log
+    end = time.monotonic() + 120
+    while not sign.exists():
+        assert driver.poll() is None and time.monotonic() < end, "the stage has not begun"
+        time.sleep(0.02)
+    jobs = psutil.Process(driver.pid).children(recursive=True)
+    driver.kill()
+    driver.wait()
+    _, alive = psutil.wait_procs(jobs, timeout=20)
+    assert not alive, "the jobs of a killed run end too"
+    assert all(not (again.folder / MAY / output).exists() for output in outputs)
+    done = again.run()
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert figures(again) == figures(finished)
+    for model in ("mouth", "face", "fused"):
+        file = MAY / "model" / f"{model}.safetensors"
+        assert (again.folder / file).read_bytes() == (finished.folder / file).read_bytes(), model
+    assert not list((again.folder / MAY).rglob(".*")), "nothing is left over"
