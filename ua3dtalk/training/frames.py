@@ -33,11 +33,11 @@ class Frames:
     def picture(self, frame: int, window: Window | None = None) -> Tensor:
         """[h, w, 3] in 0..1."""
         pixels = self.subject.video[frame] if window is None else self.subject.video[frame, window.rows, window.columns]
-        return torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).float() / 255
+        return torch.from_numpy(np.array(pixels)).to(self.device).float() / 255
 
     def regions(self, frame: int, window: Window) -> Tensor:
         """[h, w] of `Region`, int64."""
-        labels = np.ascontiguousarray(self.subject.regions[frame, window.rows, window.columns])
+        labels = np.array(self.subject.regions[frame, window.rows, window.columns])
         return torch.from_numpy(labels).to(self.device).long()
 
     def is_head(self, regions: Tensor) -> Tensor:

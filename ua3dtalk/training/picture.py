@@ -15,6 +15,7 @@ from ua3dtalk.rendering.compose import draw, to_bytes
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.training.branch import BranchTrainer, Example
 from ua3dtalk.training.frames import Frames
+from ua3dtalk.training.fuse import FuseTrainer
 from ua3dtalk.training.listening import Listening
 from ua3dtalk.training.settings import BranchTraining
 
@@ -96,6 +97,18 @@ def branch_picture(
     label(renders[0], "renders")
     page = sheet([targets, renders])
     save(sheet([targets, renders, [curve.picture(page.width)]]), picture)
+
+
+def fuse_picture(subject: Subject, trainer: FuseTrainer, curve: Curve, picture: Path) -> None:
+    """Training frames and their composed renders above the curve."""
+    chosen = subject.train_frames[spread(len(subject.train_frames), 6)]
+    truths = [cell(subject.video[frame]) for frame in chosen]
+    with torch.no_grad():
+        renders = [cell(to_bytes(trainer.picture(int(frame))).cpu().numpy()) for frame in chosen]
+    label(truths[0], "training frames")
+    label(renders[0], "renders")
+    page = sheet([truths, renders])
+    save(sheet([truths, renders, [curve.picture(page.width)]]), picture)
 
 
 def listening_picture(subject: Subject, listening: Listening, picture: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from ua3dtalk.device import choose_device
 from ua3dtalk.field.branch import BranchShape
 from ua3dtalk.rendering.controls import ControlTrack
-from ua3dtalk.rendering.head import BranchNet, TrainedBranch, save_branch
+from ua3dtalk.rendering.head import BranchNet, Head, TrainedBranch, load_branch, save_branch, save_head
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.subject import Subject
 from ua3dtalk.training.branch import BranchTrainer, Example
@@ -21,9 +21,10 @@ from ua3dtalk.training.checkpoint import Checkpoint
 from ua3dtalk.training.curriculum import Curriculum, curriculum_of, face_frame, mouth_frame
 from ua3dtalk.training.examples import face_example, mouth_example
 from ua3dtalk.training.frames import Frames
+from ua3dtalk.training.fuse import FuseTrainer
 from ua3dtalk.training.initial import face_points, mouth_points
 from ua3dtalk.training.listening import Listening, fit_listening, load_listening, save_listening
-from ua3dtalk.training.picture import Curve, branch_picture, listening_picture
+from ua3dtalk.training.picture import Curve, branch_picture, fuse_picture, listening_picture
 from ua3dtalk.training.poses import PoseCorrections
 from ua3dtalk.training.settings import BranchTraining, TrainingSettings
 from ua3dtalk.workflow import progress
@@ -101,6 +102,49 @@ def train_branch(
     saved.remove()
 
 
+def train_fuse(
+    *,
+    subject: Subject,
+    audio: Path,
+    face: Path,
+    mouth: Path,
+    out: Path,
+    picture: Path,
+    settings: TrainingSettings,
+    seed: int,
+    state: str,
+    checkpoint: Path,
+) -> None:
+    """Join the branches into one head and write it."""
+    device = choose_device(settings.device)
+    listening = load_listening(audio)
+    head = Head(load_branch(face), load_branch(mouth), listening.reader, settings.sh_degree).to(device)
+    controls = _controls(subject, listening, settings, seed, device)
+    trainer = FuseTrainer(head, controls, Frames(subject, device), settings)
+    saved, curve = Checkpoint(checkpoint, state, settings.checkpoint_seconds), Curve()
+    content = saved.load()
+    if content is not None:
+        trainer.load_state_dict(content)
+        curve = Curve.from_list(content["curve"])
+    train = curriculum_of(subject)
+    for iteration in progress(range(trainer.iteration, settings.fuse.iterations), "train fuse"):
+        curve.add(trainer.step(train.any(np.random.default_rng((seed, iteration)))))
+        if saved.due():
+            saved.save({**trainer.state_dict(), "curve": curve.to_list()})
+    save_head(head, out, state)
+    fuse_picture(subject, trainer, curve, picture)
+    saved.remove()
+
+
+def _controls(
+    subject: Subject, listening: Listening, settings: TrainingSettings, seed: int, device: torch.device
+) -> ControlTrack:
+    """What drives the training frames: their true lip shapes, a little shaken, and their action units."""
+    noise = np.random.default_rng(seed).standard_normal(listening.teacher.shape)
+    lips = listening.teacher + settings.audio.teacher_noise * noise
+    return ControlTrack(subject, lips, subject.expression.action_units, settings.audio.free_code > 0, device)
+
+
 def _start(
     subject: Subject, branch: Name, listening: Listening, settings: TrainingSettings, seed: int, device: torch.device
 ) -> BranchTrainer:
@@ -110,10 +154,7 @@ def _start(
     points, colours = kind.points(subject, own.initial_gaussians, seed)
     cloud = Cloud.from_points(points, colours, settings.sh_degree).to(device).requires_grad_()
     net = BranchNet(kind.shape(settings), subject.speech.features.shape[1], settings.audio.free_code).to(device)
-    lips = listening.teacher + settings.audio.teacher_noise * np.random.default_rng(seed).standard_normal(
-        listening.teacher.shape
-    )
-    controls = ControlTrack(subject, lips, subject.expression.action_units, settings.audio.free_code > 0, device)
+    controls = _controls(subject, listening, settings, seed, device)
     if net.encoder is not None:
         _normalise(net, subject)
     poses = PoseCorrections(subject.frame_count, own.pose_rate, device) if own.pose_rate else None
