@@ -98,6 +98,7 @@ rule train_fuse:
     """Let colours and opacities of both branches agree on whole frames."""
     input:
         **BUNDLE,
+        audio="results/{actor}/model/audio.safetensors",
         mouth="results/{actor}/model/mouth.safetensors",
         face="results/{actor}/model/face.safetensors",
     output:

@@ -82,7 +82,7 @@ STAGES: Mapping[str, Stage] = {
     "train_audio": Stage(_TRAINING, _BUNDLE, without=("mouth", "face", "fuse", *_LOOKS)),
     "train_mouth": Stage(_TRAINING, (*_BUNDLE, "train_audio"), seeded=True, without=("face", "fuse")),
     "train_face": Stage(_TRAINING, (*_BUNDLE, "train_audio"), seeded=True, without=("mouth", "fuse")),
-    "train_fuse": Stage(_TRAINING, (*_BUNDLE, "train_mouth", "train_face"), seeded=True),
+    "train_fuse": Stage(_TRAINING, (*_BUNDLE, "train_audio", "train_mouth", "train_face"), seeded=True),
     "render_test": Stage("ua3dtalk.rendering.test", (*_BUNDLE, "train_fuse"), seeded=True),
     "metrics": Stage("ua3dtalk.metrics.report", (*_BUNDLE, "render_test"), seeded=True),
 }

@@ -9,6 +9,7 @@ with job(snakemake) as run:
 
     train_fuse(
         subject=run.subject,
+        audio=Path(snakemake.input.audio),
         face=Path(snakemake.input.face),
         mouth=Path(snakemake.input.mouth),
         out=Path(snakemake.output.model),
