@@ -17,6 +17,7 @@ from ua3dtalk.training.objectives import GREEN, misplaced_attention, silhouette
 from ua3dtalk.training.settings import BranchTraining
 
 HEAD_MARGIN = 6  # px around the head that must stay empty
+LIPS_MARGIN = 2  # px around the outer lips
 HAIR = [int(Region.HAIR), int(Region.HAT)]
 FORBIDDEN = {"audio": HAIR, "action_units": [*HAIR, int(Region.LIPS), int(Region.MOUTH)]}
 
@@ -43,20 +44,26 @@ def face_example(frames: Frames, frame: int, iteration: int, settings: BranchTra
 
 
 def mouth_example(frames: Frames, frame: int, iteration: int, settings: BranchTraining) -> Example:
-    """The inside of the mouth before green (black at the end); what hides behind the lips is left open."""
-    window = frames.lips_window(frame)
+    """The inside of the mouth before green (black at the end).
+
+    Within the lips' square what hides behind the lips is left open; around the square there must be nothing, or it would
+    show beside the face.
+    """
+    square = frames.lips_window(frame, LIPS_MARGIN)
+    window = frames.lips_window(frame, LIPS_MARGIN + square.width // 2)
     regions = frames.regions(frame, window)
     inside = regions == int(Region.MOUTH)
+    near = torch.zeros_like(inside)
+    top, left = square.top - window.top, square.left - window.left
+    near[top : top + square.height, left : left + square.width] = True
     last = settings.freeze_from is not None and iteration >= settings.freeze_from
     background = torch.tensor((0.0, 0.0, 0.0) if last else GREEN, device=frames.device)
     target = torch.where(inside[..., None], frames.picture(frame, window), background)
 
     def penalties(layer: Layer, edits: Edits | None) -> Tensor:
-        if edits is None:
-            return layer.alpha.new_zeros(())
-        return settings.silhouette_weight * (1 - layer.alpha).mean()
+        return settings.silhouette_weight * silhouette(layer.alpha, near)
 
-    return Example(frame, frames.camera(frame).window(window), target, background, ~inside, penalties)
+    return Example(frame, frames.camera(frame).window(window), target, background, near & ~inside, penalties)
 
 
 def _is(regions: Tensor, labels: list[int]) -> Tensor:

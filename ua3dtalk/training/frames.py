@@ -55,13 +55,13 @@ class Frames:
             return Window(0, 0, self.width, self.height)
         return self._box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, margin)
 
-    def lips_window(self, frame: int) -> Window:
-        """A square around the outer lips (TalkingGaussian's lips_rect, kept inside of the picture), a little wider."""
+    def lips_window(self, frame: int, margin: int) -> Window:
+        """A square around the outer lips (TalkingGaussian's lips_rect, kept inside of the picture) and a margin in px."""
         lips = self.subject.landmarks.points[frame, list(OUTER_LIPS), :2]
-        centre, half = (lips.min(0) + lips.max(0)) / 2, float((lips.max(0) - lips.min(0)).max()) * 0.6
+        centre, half = (lips.min(0) + lips.max(0)) / 2, float((lips.max(0) - lips.min(0)).max()) * 0.5
         left, top = np.floor(centre - half)
         right, bottom = np.ceil(centre + half)
-        return self._box(left, top, right, bottom, 2)
+        return self._box(left, top, right, bottom, margin)
 
     def _box(self, left: float, top: float, right: float, bottom: float, margin: int) -> Window:
         x0, y0 = max(int(left) - margin, 0), max(int(top) - margin, 0)
