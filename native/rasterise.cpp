@@ -41,7 +41,7 @@ int block_list(const uint16_t *masks, int length, int b, int32_t *places) {
 template <int C> struct Sums {
     Lanes value[C];
     Sums(float *, int) {
-        for (Lanes &v : value) v = lanes(0.0f);
+        for (Lanes &v : value) spread(0.0f, v);
     }
     UA3D_INLINE_MEMBER void add(Lanes weight, const float *features, int) {
 #pragma GCC unroll 16
@@ -86,7 +86,7 @@ void composite_block(const Work &work, const int32_t *ids, const int32_t *places
         Lanes alpha = alpha_of(exponent(*reinterpret_cast<const Row *>(row), x, y));
         Lanes weight = alpha * T, next = T - weight;
         Mask open = greater(next, lanes(TRANSMITTANCE_MIN));
-        if (__builtin_expect(bits(open) != ALL, 0)) {
+        if (__builtin_expect(!all(open), 0)) {
             for (uint32_t full = alive & ~bits(open); full; full &= full - 1)
                 result.stop[__builtin_ctz(full)] = places[i];
             final_T = select(open, final_T, max(final_T, T));

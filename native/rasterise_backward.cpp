@@ -127,7 +127,7 @@ void tile_backward(const Work &work, const Upstream &v, int tile, const Scratch 
     Lanes *sums = C ? local : scratch.sums;
     for (int place = length - 1; place >= 0; place--) {
         const Row &g = work.gaussian(work.ids[begin + place]);
-        for (int i = 0; i < EXTRA + channels; i++) sums[i] = lanes(0.0f);
+        for (int i = 0; i < EXTRA + channels; i++) spread(0.0f, sums[i]);
         for (uint32_t blocks = work.masks[begin + place]; blocks; blocks &= blocks - 1) {
             int b = __builtin_ctz(blocks);
             if (place >= state.reach[b]) continue;

@@ -101,6 +101,12 @@ UA3D_INLINE Vec reciprocal(Vec x) {
 #if defined(__AVX512F__)
     __m512 y = _mm512_rcp14_ps((__m512)x);
     return (Vec)_mm512_mul_ps(y, _mm512_fnmadd_ps((__m512)x, y, _mm512_set1_ps(2.0f)));
+#elif defined(__AVX2__)
+    __m256 y = _mm256_rcp_ps((__m256)x);
+    return (Vec)y * (2.0f - x * (Vec)y);
+#elif defined(__SSE2__)
+    __m128 y = _mm_rcp_ps((__m128)x);
+    return (Vec)y * (2.0f - x * (Vec)y);
 #else
     return 1.0f / x;
 #endif
@@ -118,7 +124,10 @@ template <class T> struct Twice {
     }                                                                                                               \
     template <class T> UA3D_INLINE Twice<T> operator op(Twice<T> a, float b) { return {a.low op b, a.high op b}; }  \
     template <class T> UA3D_INLINE Twice<T> operator op(float a, Twice<T> b) { return {a op b.low, a op b.high}; }  \
-    template <class T, class B> UA3D_INLINE Twice<T> &operator op##=(Twice<T> &a, B b) { return a = a op b; }
+    template <class T> UA3D_INLINE void operator op##=(Twice<T> &a, Twice<T> b) {                                   \
+        a.low = a.low op b.low;                                                                                     \
+        a.high = a.high op b.high;                                                                                  \
+    }
 UA3D_OPERATOR(+)
 UA3D_OPERATOR(-)
 UA3D_OPERATOR(*)
@@ -161,22 +170,35 @@ typedef Twice<Twice<VecMask>> Mask;
 #endif
 constexpr uint32_t ALL = 0xffff;
 
+UA3D_INLINE bool all(VecMask m) { return bits(m) == (1u << WIDTH) - 1; }
+template <class T> UA3D_INLINE bool all(Twice<T> m) { return all(m.low & m.high); }
+
 UA3D_INLINE void spread(float x, Vec &out) { out = Vec{} + x; }
 template <class T> UA3D_INLINE void spread(float x, Twice<T> &out) {
     spread(x, out.low);
-    out.high = out.low;
+    spread(x, out.high);
 }
 UA3D_INLINE Lanes lanes(float x) {
     Lanes out;
     spread(x, out);
     return out;
 }
+// Register by register: a pair copied as a whole goes through narrower moves, and reading it back stalls.
+UA3D_INLINE void load_into(const float *from, Vec &out) { memcpy(&out, from, sizeof out); }
+template <class T> UA3D_INLINE void load_into(const float *from, Twice<T> &out) {
+    load_into(from, out.low);
+    load_into(from + sizeof(T) / 4, out.high);
+}
 UA3D_INLINE Lanes load(const float *from) {
     Lanes out;
-    memcpy(&out, from, sizeof out);
+    load_into(from, out);
     return out;
 }
-UA3D_INLINE void store(float *to, Lanes x) { memcpy(to, &x, sizeof x); }
+UA3D_INLINE void store(float *to, Vec x) { memcpy(to, &x, sizeof x); }
+template <class T> UA3D_INLINE void store(float *to, Twice<T> x) {
+    store(to, x.low);
+    store(to + sizeof(T) / 4, x.high);
+}
 UA3D_INLINE Lanes clamp(Lanes x, Lanes low, Lanes high) { return min(max(x, low), high); }
 // x where the mask holds, else 0.
 UA3D_INLINE Lanes keep(Mask m, Lanes x) { return select(m, x, lanes(0.0f)); }
