@@ -46,34 +46,9 @@ def test_layout_is_that_of_viewers(tmp_path: Path) -> None:
     lines = header.decode().splitlines()
     assert lines[:3] == ["ply", "format binary_little_endian 1.0", "element vertex 3"]
     names = [line.removeprefix("property float ") for line in lines[3:]]
-    assert names == [
-        "x",
-        "y",
-        "z",
-        "nx",
-        "ny",
-        "nz",
-        "f_dc_0",
-        "f_dc_1",
-        "f_dc_2",
-        "f_rest_0",
-        "f_rest_1",
-        "f_rest_2",
-        "f_rest_3",
-        "f_rest_4",
-        "f_rest_5",
-        "f_rest_6",
-        "f_rest_7",
-        "f_rest_8",
-        "opacity",
-        "scale_0",
-        "scale_1",
-        "scale_2",
-        "rot_0",
-        "rot_1",
-        "rot_2",
-        "rot_3",
-    ]
+    rest = [f"f_rest_{i}" for i in range(9)]
+    assert names[:9] == ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"]
+    assert names[9:] == [*rest, "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
     table = np.frombuffer(body, "<f4").reshape(3, len(names))
     row = dict(zip(names, table[1], strict=True))
     assert row["f_rest_1"] == cloud.sh[1, 2, 0] and row["f_rest_3"] == cloud.sh[1, 1, 1]
