@@ -21,6 +21,7 @@ from ua3dtalk.workflow import atomic
 
 SECONDS = 24.0
 SIZE = 512
+FINE_ABOVE = 200  # px; smaller pictures need no fine mesh
 
 
 def make_actor(
@@ -51,7 +52,8 @@ def make_actor(
         raise InputError(f"the built-in actor needs 0.24 s and an even size of 32 px or more, not {seconds} s, {size} px")
     performance = perform(frames)
     motion = move(performance, seed)
-    scene = make_scene(build_figure(Path(mesh), seed))
+    fine = size > FINE_ABOVE
+    scene = make_scene(build_figure(Path(mesh), seed, detail=2 if fine else 1), prune=fine)
     with tempfile.TemporaryDirectory(dir=_existing(Path(out_clip).parent)) as folder:
         video, regions = _draw_all(scene, motion, size, workers, Path(folder))
         with atomic(out_clip) as path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,19 +11,19 @@ import cv2
 import numpy as np
 
 from ua3dtalk.demo.backdrop import backdrop
-from ua3dtalk.demo.figure import Figure, figure_arrays, figure_from_arrays
+from ua3dtalk.demo.figure import LASH, Figure, figure_arrays, figure_from_arrays
 from ua3dtalk.demo.hair import Strands
 from ua3dtalk.demo.light import LAMPS, face_crosses, incidence, neighbours, occlusion, shade_strands, shade_surface, shadow, vertex_normals
 from ua3dtalk.demo.mesh_raster import mesh_interpolate, mesh_rasterise
 from ua3dtalk.demo.paint import Paint, paint
-from ua3dtalk.demo.pose import ROW, bend, camera, project, soft_shape
+from ua3dtalk.demo.pose import ROW, apply, bend, camera, head_pose, project, soft_shape
 from ua3dtalk.subject import Region
 
 OVERSAMPLE = 2
 SOFTEN = 4  # rounds of averaging that blur a shadow's edge
 CASTING = 3  # every third hair casts a shadow, three times as wide
 STRAND_REGION = {"hair": Region.HAIR, "brows": Region.BROWS}
-STRAND_LOOK = {"hair": (1.0, 1.0), "brows": (0.95, 0.0)}  # brightness, sheen
+STRAND_LOOK = {"hair": (1.0, 1.0), "brows": (1.15, 0.0)}  # brightness, sheen
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,18 @@ class Scene:
         return neighbours(self.figure.triangles, len(self.figure.rest))
 
     @cached_property
+    def two_sided(self) -> np.ndarray:
+        """[N] triangles that show both sides."""
+        return self.figure.part[self.figure.triangles[:, 0]] == LASH
+
+    @cached_property
     def ribbons(self) -> dict[str, np.ndarray]:
         return {name: ribbon_triangles(*strand.points.shape[:2]) for name, strand in self.figure.strands.items()}
 
 
-def make_scene(figure: Figure) -> Scene:
+def make_scene(figure: Figure, prune: bool = True) -> Scene:
     """Count the occlusion with a slightly open mouth, so that lips do not black out the teeth."""
+    figure = prune_hair(figure) if prune else figure
     rest = figure.rest.copy()
     ajar = np.zeros(len(ROW))
     ajar[ROW["jawOpen"]] = 0.35
@@ -73,6 +80,23 @@ def make_scene(figure: Figure) -> Scene:
     strand_sky = {name: np.ones(strand.points.shape[:2], np.float32) for name, strand in figure.strands.items()}
     strand_sky["hair"] = hair_sky(hair)
     return Scene(figure, paint(figure), (0.45 * bare + 0.55 * covered).astype(np.float32), strand_sky)
+
+
+def prune_hair(figure: Figure) -> Figure:
+    """Leave out the hairs that no pose of the head shows: inner layers and the back."""
+    hair, size = figure.strands["hair"], 512
+    triangles = ribbon_triangles(*hair.points.shape[:2])
+    solid = np.concatenate([figure.triangles, triangles + len(figure.rest)])
+    seen = np.zeros(len(hair.points), bool)
+    for pitch, yaw in itertools.product((-0.2, 0.0, 0.2), (-0.5, -0.25, 0.0, 0.25, 0.5)):
+        pose, _ = head_pose(figure, np.array([pitch, yaw, 0, 0, 0, 0]), np.zeros(6))
+        points = apply(pose, hair.points.reshape(-1, 3)).reshape(hair.points.shape)
+        vertices = np.concatenate([apply(pose, figure.rest), ribbon(points, hair.width)])
+        ids, _, _ = mesh_rasterise(project(camera(size), vertices), solid, size, size)
+        shown = np.unique(ids[ids >= len(figure.triangles)]) - len(figure.triangles)
+        seen[shown // (len(triangles) // len(seen))] = True
+    kept = Strands(hair.points[seen], hair.width, hair.shade[seen], hair.anchor[seen])
+    return replace(figure, strands={**figure.strands, "hair": kept})
 
 
 def hair_sky(hair: Strands) -> np.ndarray:
@@ -95,12 +119,13 @@ def ribbon_triangles(count: int, points: int) -> np.ndarray:
     return np.stack([a, b, d, a, d, c], axis=2).reshape(-1, 3).astype(np.int32)
 
 
-def ribbon(points: np.ndarray, width: np.ndarray, eye: np.ndarray) -> np.ndarray:
+def ribbon(points: np.ndarray, width: np.ndarray, eye: np.ndarray | None = None) -> np.ndarray:
     """[C * P * 2, 3]: both edges of each strand, turned towards a camera at the origin or along `eye`."""
     tangent = strand_tangents(points)
-    across = np.cross(tangent, points if eye is None else np.broadcast_to(eye, points.shape))
-    across /= np.maximum(np.linalg.norm(across, axis=2, keepdims=True), 1e-12)
-    offset = across * np.broadcast_to(width, points.shape[:2])[..., None]
+    (tx, ty, tz), (ex, ey, ez) = np.moveaxis(tangent, 2, 0), np.moveaxis(points, 2, 0) if eye is None else eye
+    across = np.stack([ty * ez - tz * ey, tz * ex - tx * ez, tx * ey - ty * ex], axis=2)
+    length = np.sqrt((across * across).sum(axis=2))
+    offset = across * (width / np.maximum(length, 1e-12))[..., None]
     return np.stack([points - offset, points + offset], axis=2).reshape(-1, 3).astype(np.float32)
 
 
@@ -124,7 +149,7 @@ def draw(scene: Scene, blendshapes: np.ndarray, head: np.ndarray, torso: np.ndar
     crosses = face_crosses(posed.vertices, figure.triangles)
     normals = vertex_normals(crosses, scene.normal_sums)
     thin = strands["hair"][::CASTING, ::2]
-    casters = np.concatenate([posed.vertices, ribbon(thin, CASTING * figure.strands["hair"].width[::2], None)])
+    casters = np.concatenate([posed.vertices, ribbon(thin, CASTING * figure.strands["hair"].width[::2])])
     towards_lamp = figure.triangles[crosses @ LAMPS[0].direction > 0]
     caster_triangles = np.concatenate([towards_lamp, ribbon_triangles(*thin.shape[:2]) + len(posed.vertices)])
     key = LAMPS[0].direction
@@ -136,6 +161,7 @@ def draw(scene: Scene, blendshapes: np.ndarray, head: np.ndarray, torso: np.ndar
         surface_lit = scene.means @ surface_lit
     colours = [shade_surface(posed.vertices, normals, scene.paint, scene.sky, surface_lit, figure.eyes)]
     front = (crosses * posed.vertices[figure.triangles[:, 0]]).sum(axis=1) < 0
+    front |= scene.two_sided
     vertices, triangles, regions = [posed.vertices], [figure.triangles[front]], [figure.region[front]]
     first = len(posed.vertices)
     for name, points in strands.items():
@@ -144,7 +170,7 @@ def draw(scene: Scene, blendshapes: np.ndarray, head: np.ndarray, torso: np.ndar
         share = share * scene.strand_sky[name]
         light = shade_strands(points, strand_tangents(points), strand.shade, scene.strand_sky[name], share, *STRAND_LOOK[name])
         colours.append(np.repeat(light.reshape(-1, 3), 2, axis=0))
-        edge = ribbon(points, strand.width, None)
+        edge = ribbon(points, strand.width)
         vertices.append(edge)
         triangles.append(scene.ribbons[name] + first)
         regions.append(np.full(len(scene.ribbons[name]), STRAND_REGION[name], np.uint8))
@@ -161,7 +187,7 @@ def _place(figure: Figure, strand: Strands, blendshapes: np.ndarray, to_camera: 
         used = np.flatnonzero(blendshapes)
         moved = np.tensordot(blendshapes[used].astype(np.float32), figure.deltas[used][:, strand.anchor], axes=1)
         points = points + moved[:, None]
-    return (points @ to_camera[:3, :3].T + to_camera[:3, 3]).astype(np.float32)
+    return apply(to_camera, points.reshape(-1, 3)).reshape(points.shape)
 
 
 def _compose(
@@ -170,9 +196,11 @@ def _compose(
     large = size * OVERSAMPLE
     ids, weights, _ = mesh_rasterise(project(camera(large), vertices), triangles, large, large)
     light = mesh_interpolate(ids, weights, triangles, colours)
-    light[ids < 0] = np.repeat(np.repeat(backdrop_cached(size), OVERSAMPLE, 0), OVERSAMPLE, 1)[ids < 0]
-    labels = np.concatenate([regions, [Region.BACKGROUND]]).astype(np.uint8)[ids]  # -1 is the last
-    return Frame(encode(cv2.resize(light, (size, size), interpolation=cv2.INTER_AREA)), majority(labels), head)
+    small = (size, size)
+    light = cv2.resize(light, small, interpolation=cv2.INTER_AREA)
+    share = cv2.resize((ids >= 0).astype(np.float32), small, interpolation=cv2.INTER_AREA)
+    labels = np.append(regions, np.uint8(Region.BACKGROUND))[ids]  # -1, no triangle, is the last
+    return Frame(encode(light + (1 - share)[..., None] * backdrop_cached(size)), majority(labels), head)
 
 
 def majority(labels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ua3dtalk.demo.garment import make_garment, neckline
+from ua3dtalk.demo.garment import faces_away, make_garment, neckline
 from ua3dtalk.demo.hair import Strands, grow_brows, grow_hair, scalp_membership
 from ua3dtalk.demo.lashes import make_lashes
 from ua3dtalk.demo.mouth import make_row
@@ -29,7 +29,7 @@ IDENTITY: Mapping[str, float] = {
     "eyes/r-eye-scale-incr": 0.25,
     "eyes/l-eye-height2-incr": 0.22,
     "eyes/r-eye-height2-incr": 0.22,
-    "mouth/mouth-angles-up": 0.25,
+    "mouth/mouth-angles-up": 0.6,
     "head/head-oval": 0.3,
     "chin/chin-width-decr": 0.2,
 }
@@ -115,16 +115,18 @@ class _Parts:
 MASKS = ("lips", "nose", "ears", "eyelids", "inside_mouth")
 
 
-def build_figure(mesh_source: Path, seed: int = 0) -> Figure:
+def build_figure(mesh_source: Path, seed: int = 0, detail: int = 2) -> Figure:
     """Make the figure from the open mesh's wheel (or its unpacked folder).
 
+    Args:
+        detail: rounds of subdivision of skin and cloth; 1 is enough for pictures of 200 px.
     Raises:
         AssetError: the mesh is not there or not whole.
     """
-    mesh = close_lips(load_head_mesh(mesh_source, IDENTITY))
+    mesh = close_lips(load_head_mesh(mesh_source, IDENTITY, lowest=3.2))
     head = head_weight(mesh)
     gathered = _Parts([], [], [], [], [], [])
-    deltas = [_add_skin(gathered, mesh, head)]
+    deltas = [_add_skin(gathered, mesh, head, detail)]
     for upper in (True, False):
         row = make_row(mesh, upper)
         gathered.add(row.vertices, quads_to_triangles(row.quads), np.array(Region.MOUTH), np.where(row.gum > 0, GUM, TOOTH), np.array(1.0))
@@ -135,13 +137,13 @@ def build_figure(mesh_source: Path, seed: int = 0) -> Figure:
     deltas.append(lashes.deltas)
     soft_deltas = np.concatenate(deltas, axis=1).astype(np.float32)
     centres, eye_first, eye_count = _add_eyes(gathered, mesh)
-    cloth = make_garment(mesh, head)
+    cloth = make_garment(mesh, head, detail)
     gathered.add(cloth.vertices, cloth.triangles, np.array(Region.CLOTH), np.array(CLOTH), cloth.turn)
     masks = {name: np.concatenate([m.get(name, np.zeros(len(r))) for m, r in zip(gathered.masks, gathered.rest, strict=True)]) for name in MASKS}
     rest = np.concatenate(gathered.rest).astype(np.float32)
     skin = slice(0, len(gathered.rest[0]))
     strands = {
-        "hair": grow_hair(mesh, seed),
+        "hair": grow_hair(mesh, seed, detail),
         "brows": grow_brows(rest[skin], soft_deltas[:, skin], mesh, seed),
     }
     return Figure(
@@ -183,12 +185,13 @@ def head_weight(mesh: HeadMesh) -> np.ndarray:
     return turning / np.maximum(total, 1e-6)
 
 
-def _add_skin(gathered: _Parts, mesh: HeadMesh, head: np.ndarray) -> np.ndarray:
-    """Skin above the collar; returns its deltas."""
+def _add_skin(gathered: _Parts, mesh: HeadMesh, head: np.ndarray, detail: int) -> np.ndarray:
+    """Skin above the collar, without the back of head and neck that no pose shows; returns its deltas."""
     quads = mesh.part("body")
     depth = neckline(mesh, mesh.vertices)
     quads = quads[depth[mesh.quads[quads]].min(axis=1) < 0.015]
-    return _add_soft(gathered, mesh, quads, SKIN, None, levels=2, head=head)
+    quads = quads[~faces_away(mesh.vertices, mesh.quads[quads]) | (mesh.regions["ears"][mesh.quads[quads]].max(axis=1) > 0)]
+    return _add_soft(gathered, mesh, quads, SKIN, None, levels=detail, head=head)
 
 
 def _add_tongue(gathered: _Parts, mesh: HeadMesh) -> np.ndarray:

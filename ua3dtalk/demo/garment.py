@@ -31,14 +31,22 @@ def neckline(mesh: HeadMesh, points: np.ndarray) -> np.ndarray:
     return plane + 0.9 * np.maximum(np.hypot(local[:, 0], 0.8 * local[:, 2]) - 0.070, 0)
 
 
-def make_garment(mesh: HeadMesh, head: np.ndarray) -> Garment:
+def faces_away(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
+    """[Q] True for quads that a camera in front never sees, even when the head turns by 30 degrees."""
+    a, b, c, d = (vertices[quads[:, corner]] for corner in range(4))
+    normal = np.cross(c - a, d - b)
+    return normal[:, 2] > 0.65 * np.linalg.norm(normal, axis=1)
+
+
+def make_garment(mesh: HeadMesh, head: np.ndarray, detail: int) -> Garment:
     """Cut and lift the torso's surface, add the collar."""
     depth = neckline(mesh, mesh.vertices)
     quads = mesh.part("body")
     quads = quads[depth[mesh.quads[quads]].max(axis=1) > -0.012]
+    quads = quads[~faces_away(mesh.vertices, mesh.quads[quads])]
     used, local = np.unique(mesh.quads[quads], return_inverse=True)
     smooth = _smooth(mesh.vertices[used], local.reshape(-1, 4), 12)
-    matrix, fine, _ = subdivide(local.reshape(-1, 4), len(used), 2)
+    matrix, fine, _ = subdivide(local.reshape(-1, 4), len(used), detail)
     surface = matrix @ smooth
     surface = surface + LIFT * _normals(surface, fine)
     below = neckline(mesh, surface)

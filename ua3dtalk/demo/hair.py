@@ -18,7 +18,7 @@ HAIRS, POINTS, STEP = 3300, 20, 0.0126  # count, points each, m between them
 PART_LINE = 0.016  # m, x of the parting (the person's left)
 LOCKS = 260
 HAIRLINE = np.array(  # azimuth in degrees (0 front, 180 back), y of the hairline in m
-    [[0, -0.0775], [15, -0.077], [28, -0.074], [40, -0.066], [50, -0.052], [58, -0.036], [66, -0.016], [74, 0.002],
+    [[0, -0.0738], [15, -0.0735], [28, -0.0715], [40, -0.0645], [50, -0.052], [58, -0.036], [66, -0.016], [74, 0.002],
      [84, 0.012], [96, -0.012], [112, 0.0], [130, 0.035], [150, 0.060], [180, 0.066]]
 )  # fmt: skip
 AZIMUTH_AXIS = 0.055  # m, z of the vertical axis that azimuths are measured round
@@ -61,17 +61,18 @@ class Skull:
         return top[:, 0], normal / np.linalg.norm(normal, axis=1, keepdims=True)
 
 
-def grow_hair(mesh: HeadMesh, seed: int) -> Strands:
-    """The bob."""
+def grow_hair(mesh: HeadMesh, seed: int, detail: int = 2) -> Strands:
+    """The bob; with detail 1 fewer and wider hairs."""
     rng = np.random.default_rng(seed + 101)
     skull = Skull(mesh)
-    roots = _scatter(mesh, rng, HAIRS)
+    count = HAIRS if detail > 1 else HAIRS // 3
+    roots = _scatter(mesh, rng, count)
     side = np.where(roots[:, 0] + 0.004 * rng.standard_normal(len(roots)) > PART_LINE, 1.0, -1.0)
     layer = 0.002 + 0.010 * rng.random(len(roots)) ** 1.2
     length = rng.uniform(0.90, 1.0, len(roots))
     points = _flow(roots, side, layer, length, skull)
     points = _even(_clump(points, roots, rng))
-    width = np.interp(np.linspace(0, 1, POINTS), [0, 0.1, 0.7, 1], [0.6, 1, 0.9, 0.15]) * 0.00072
+    width = np.interp(np.linspace(0, 1, POINTS), [0, 0.1, 0.7, 1], [0.6, 1, 0.9, 0.15]) * 0.00072 * HAIRS / count
     shade = np.clip(0.5 * fractal_noise(roots, 0.012, 3, 9) + 0.35 * rng.standard_normal(len(roots)), -1, 1)
     return Strands(
         points.astype(np.float32),
@@ -117,7 +118,7 @@ def _flow(roots: np.ndarray, side: np.ndarray, layer: np.ndarray, length: np.nda
     """[C, P, 3]: march each strand along its wish, on its layer above the skull."""
     points = [roots]
     _, normal = skull(roots)
-    heading = 0.5 * normal + _wish(roots, side)
+    heading = 0.2 * normal + _wish(roots, side)
     heading /= np.linalg.norm(heading, axis=1, keepdims=True)
     bottom = 0.074 + 0.008 * (length - 0.95) / 0.05
     for step in range(1, POINTS):
@@ -196,7 +197,7 @@ def grow_brows(skin: np.ndarray, deltas: np.ndarray, mesh: HeadMesh, seed: int) 
         points.append(flat)
         shade.append(np.clip(0.4 * rng.standard_normal(count), -1, 1))
         anchor.append(vertex)
-    width = np.array([0.00013, 0.00016, 0.00013, 0.00004])
+    width = np.array([0.00016, 0.00018, 0.00015, 0.00006])
     return Strands(
         np.concatenate(points).astype(np.float32),
         width.astype(np.float32),

@@ -94,7 +94,7 @@ def shadow(
     scale = side / SHADOW_SPAN
 
     def to_map(points: np.ndarray) -> np.ndarray:
-        local = (points - centre) @ axes.T
+        local = (points - centre.astype(np.float32)) @ axes.T
         local[:, :2] = local[:, :2] * scale + side / 2
         local[:, 2] += 10
         return local

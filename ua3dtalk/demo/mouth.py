@@ -32,7 +32,7 @@ def make_row(mesh: HeadMesh, upper: bool) -> Row:
     helper = np.unique(mesh.quads[mesh.part("helper-upper-teeth" if upper else "helper-lower-teeth")])
     points = mesh.vertices[helper].astype(np.float64)
     front = float(points[:, 2].min()) + (0.0 if upper else 0.0012)
-    edge = float(mesh.vertices[mesh.regions["lips"] > 0.5, 1].mean()) + (0.0018 if upper else -0.0010)
+    edge = float(mesh.vertices[mesh.regions["lips"] > 0.5, 1].mean()) + (0.0028 if upper else -0.0006)
     arch = _arch(points, front)
     widths, heights = (UPPER_WIDTHS, UPPER_HEIGHTS) if upper else (LOWER_WIDTHS, LOWER_HEIGHTS)
     way = -1.0 if upper else 1.0  # from the biting edge to the root

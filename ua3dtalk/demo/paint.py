@@ -14,7 +14,7 @@ SKIN_TONE = np.array([0.585, 0.350, 0.250])
 BLUSH = np.array([0.62, 0.235, 0.175])
 LIP_TONE = np.array([0.44, 0.115, 0.105])
 HAIR_TONE = np.array([0.105, 0.047, 0.022])
-TOOTH_TONE = np.array([0.80, 0.76, 0.68])
+TOOTH_TONE = np.array([0.90, 0.86, 0.77])
 CLOTH_TONE = np.array([0.045, 0.155, 0.175])
 
 
@@ -126,7 +126,5 @@ def _eyes(figure: Figure) -> np.ndarray:
 
 
 def _cloth(p: np.ndarray) -> np.ndarray:
-    """Fine knit: stitches in rows, slightly uneven."""
-    turn = np.arctan2(p[:, 0], -(p[:, 2] - 0.07))
-    stitch = np.cos(turn * 160) * np.cos(p[:, 1] * 2 * np.pi / 0.006)
-    return CLOTH_TONE * (1 + 0.10 * stitch[:, None] + 0.10 * fractal_noise(p, 0.05, 3, 21)[:, None])
+    """Soft wool, slightly uneven."""
+    return CLOTH_TONE * (1 + 0.10 * fractal_noise(p, 0.05, 3, 21)[:, None] + 0.05 * value_noise(p, 0.012, 22)[:, None])

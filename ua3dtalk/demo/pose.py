@@ -29,10 +29,24 @@ def stage_to_camera() -> np.ndarray:
     return matrix
 
 
+# The figure's rest frame has its origin 15 mm below and 40 mm behind the middle between the eyes. The frame that the
+# truth speaks of is mediapipe's: its canonical mesh was laid over the landmarker's points on this face (a similarity
+# over the points that the tracker calls rigid), and this is where its axes came to lie. See docs/built-in-actor.md.
+HEAD_FRAME_SHIFT = (0.0, 0.0100, -0.0153)  # m
+HEAD_FRAME_TILT = 2.07  # degrees about x, nose down
+
+
+def head_frame() -> np.ndarray:
+    """[4, 4] from the truth's head frame to the figure's rest frame."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("x", HEAD_FRAME_TILT, degrees=True).as_matrix()
+    matrix[:3, 3] = HEAD_FRAME_SHIFT
+    return matrix
+
+
 @dataclass(frozen=True)
 class Posed:
-    """vertices [F, 3] m in camera space; head and torso [4, 4] rest pose to camera space (head: the true
-    `world_to_camera`)."""
+    """vertices [F, 3] m in camera space; head and torso [4, 4] from the rest pose to camera space."""
 
     vertices: np.ndarray
     head: np.ndarray
@@ -48,7 +62,7 @@ def rigid(motion: np.ndarray, pivot: np.ndarray, share: float = 1.0) -> np.ndarr
 
 
 def head_pose(figure: Figure, head: np.ndarray, torso: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(head, torso) [4, 4] to camera space."""
+    """(head, torso) [4, 4] from the rest pose to camera space; head @ head_frame() is the true `world_to_camera`."""
     body = stage_to_camera() @ rigid(torso, figure.pivot + [0, 0.25, 0])
     return body @ rigid(head, figure.pivot), body
 
@@ -89,19 +103,22 @@ def _turn(figure: Figure, rest: np.ndarray, head: np.ndarray, body: np.ndarray) 
     out = np.empty_like(rest)
     full, still = figure.turn >= 0.999, figure.turn <= 0.001
     for which, share in ((full, 1.0), (still, 0.0)):
-        out[which] = _apply(body @ rigid(head, figure.pivot, share), rest[which])
+        out[which] = apply(body @ rigid(head, figure.pivot, share), rest[which])
     between = ~(full | still)
     share = figure.turn[between][:, None].astype(np.float64)
     turned = Rotation.from_rotvec(share * head[:3]).apply(rest[between] - figure.pivot) + figure.pivot + share * head[3:]
-    out[between] = _apply(body, turned)
+    out[between] = apply(body, turned)
     return out
 
 
-def _apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return (points @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
+def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """[N, 3] float32 under a rigid matrix."""
+    return points.astype(np.float32) @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
 
 
 def project(K: np.ndarray, points: np.ndarray) -> np.ndarray:
     """[N, 3] camera space -> [N, 3] px x, px y, depth in m."""
-    depth = points[:, 2:]
-    return np.concatenate([points[:, :2] / depth * [K[0, 0], K[1, 1]] + K[:2, 2], depth], axis=1).astype(np.float32)
+    out = points.astype(np.float32)
+    focal, middle = np.diag(K)[:2].astype(np.float32), K[:2, 2].astype(np.float32)
+    out[:, :2] = out[:, :2] * (focal / out[:, 2:]) + middle
+    return out

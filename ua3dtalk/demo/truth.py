@@ -10,7 +10,7 @@ from PIL import Image
 
 from ua3dtalk.demo.figure import SKIN, Figure
 from ua3dtalk.demo.performance import Motion
-from ua3dtalk.demo.pose import ROW, head_pose, project, soft_shape
+from ua3dtalk.demo.pose import ROW, head_frame, head_pose, project
 from ua3dtalk.demo.script import Performance
 from ua3dtalk.face.mesh import BLENDSHAPE_NAMES
 from ua3dtalk.subject import FPS, Region
@@ -35,8 +35,7 @@ def write_truth(
     frames = len(motion.blendshapes)
     marks = landmark_vertices(figure)
     poses = np.stack([head_pose(figure, motion.head[i], motion.torso[i])[0] for i in range(frames)])
-    shapes = [soft_shape(figure, row) for row in motion.blendshapes]
-    local = np.stack([[_mark(figure, shape, which) for which in marks.values()] for shape in shapes])
+    local = np.stack([_mark(figure, motion.blendshapes, which) for which in marks.values()], axis=1)
     points = np.stack(
         [project(K, local[i] @ poses[i, :3, :3].T + poses[i, :3, 3])[:, :2] for i in range(frames)]
     )
@@ -47,7 +46,7 @@ def write_truth(
     np.savez_compressed(
         path,
         K=K,
-        world_to_camera=poses,
+        world_to_camera=poses @ head_frame(),
         blendshapes=motion.blendshapes,
         names=np.array(BLENDSHAPE_NAMES),
         head_motion=motion.head,
@@ -95,8 +94,11 @@ def landmark_vertices(figure: Figure) -> Mapping[str, int]:
     }
 
 
-def _mark(figure: Figure, shape: np.ndarray, which: int) -> np.ndarray:
-    return figure.eye_centres[-1 - which] if which < 0 else shape[which]
+def _mark(figure: Figure, blendshapes: np.ndarray, which: int) -> np.ndarray:
+    """[T, 3] m of one point in the rest frame."""
+    if which < 0:
+        return np.broadcast_to(figure.eye_centres[-1 - which], (len(blendshapes), 3))
+    return figure.rest[which] + blendshapes @ figure.deltas[:, which]
 
 
 def _closed_gap(figure: Figure, marks: Mapping[str, int]) -> float:
