@@ -7,7 +7,7 @@
 #pragma once
 #include <cstdint>
 
-#define UA3D_ABI 1
+#define UA3D_ABI 2
 #define UA3D_API extern "C" __attribute__((visibility("default")))
 
 UA3D_API int32_t ua3d_abi();
@@ -40,6 +40,14 @@ UA3D_API int32_t ua3d_rasterise_backward(const void *work, const float *v_render
                                          float *v_means2d, float *v_absolute, float *v_conics, float *v_opacities,
                                          float *v_colors, float *v_depths, int32_t threads);
 UA3D_API void ua3d_rasterise_free(void *work);
+
+// Colours [n, 3] = max(0, 0.5 + harmonics up to `degree` (0..3) at directions [n, 3] of any length times coefficients
+// [n, bands, 3]). The gradient adds to v_directions (when not null) and v_coefficients.
+UA3D_API int32_t ua3d_harmonics(int64_t n, int32_t degree, int32_t bands, const float *directions,
+                                const float *coefficients, float *colors, int32_t threads);
+UA3D_API int32_t ua3d_harmonics_backward(int64_t n, int32_t degree, int32_t bands, const float *directions,
+                                         const float *coefficients, const float *colors, const float *v_colors,
+                                         float *v_directions, float *v_coefficients, int32_t threads);
 
 // l1_weight * mean|x - y| + ssim_weight * (1 - mean SSIM) of images [height, width, channels]; its gradient to x is
 // written to `gradient` when that is not null.

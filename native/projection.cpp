@@ -7,6 +7,7 @@
 // The determinant is computed as |b0 x b1|^2 + eps2d (|b0|^2 + |b1|^2) + eps2d^2, which cannot cancel.
 #include <cmath>
 
+#include "columns.h"
 #include "guard.h"
 #include "interface.h"
 #include "memory.h"
@@ -38,26 +39,6 @@ struct Camera {
         low_y = lanes(-K[5] / K[4] - margin_y), high_y = lanes((height - K[5]) / K[4] + margin_y);
     }
 };
-
-// Rows [begin, begin + count) of an array [n, K] as K lanes; lanes beyond count repeat the last row.
-template <int K> void load_columns(const float *array, int64_t begin, int count, Lanes *out) {
-    alignas(64) float columns[K][LANES];
-    for (int i = 0; i < LANES; i++) {
-        const float *row = array + (begin + (i < count ? i : count - 1)) * K;
-        for (int k = 0; k < K; k++) columns[k][i] = row[k];
-    }
-    for (int k = 0; k < K; k++) out[k] = load(columns[k]);
-}
-
-template <int K, bool ADD> void store_columns(const Lanes *in, uint32_t where, int64_t begin, int count, float *array) {
-    alignas(64) float columns[K][LANES];
-    for (int k = 0; k < K; k++) store(columns[k], in[k]);
-    for (int i = 0; i < count; i++) {
-        if (ADD && !(where >> i & 1)) continue;
-        float *row = array + (begin + i) * K;
-        for (int k = 0; k < K; k++) row[k] = ADD ? row[k] + columns[k][i] : columns[k][i];
-    }
-}
 
 UA3D_INLINE Lanes dot3(const Lanes *a, const Lanes *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
@@ -274,9 +255,9 @@ void backward_batch(const Camera &c, const Inputs &in, const BackwardArrays &a, 
     project_lanes(c, mean, scale, s);
     Gradient g;
     backward_lanes(c, s, mean, scale, conic, up, g);
-    store_columns<3, true>(g.mean, visible, begin, count, a.v_means);
-    store_columns<4, true>(g.quat, visible, begin, count, a.v_quats);
-    store_columns<3, true>(g.scale, visible, begin, count, a.v_scales);
+    add_columns<3>(g.mean, visible, begin, a.v_means);
+    add_columns<4>(g.quat, visible, begin, a.v_quats);
+    add_columns<3>(g.scale, visible, begin, a.v_scales);
     if (view_sums) add_view_gradient(g, load(seen), view_sums);
 }
 

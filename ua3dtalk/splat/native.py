@@ -138,6 +138,37 @@ class _Rasterise(torch.autograd.Function):
         return v_means2d, v_conics, v_opacities, v_depths, v_features, None, None, None, None
 
 
+class _Harmonics(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, degree: int, directions: Tensor, coefficients: Tensor) -> Tensor:
+        cameras, n = directions.shape[:2]
+        colours = torch.empty(cameras, n, 3)
+        ctx.shape = (n, degree, coefficients.shape[1])
+        for c in range(cameras):
+            arrays = map(_pointer, (directions[c], coefficients, colours[c]))
+            _check(library().ua3d_harmonics(*ctx.shape, *arrays, torch.get_num_threads()))
+        ctx.save_for_backward(directions, coefficients, colours)
+        return colours
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, v_colours: Tensor) -> tuple[Any, ...]:
+        directions, coefficients, colours = ctx.saved_tensors
+        v_colours = v_colours.contiguous()
+        v_directions = torch.zeros_like(directions) if ctx.needs_input_grad[1] else None
+        v_coefficients = torch.zeros_like(coefficients)
+        for c in range(len(directions)):
+            inputs = map(_pointer, (directions[c], coefficients, colours[c], v_colours[c]))
+            outputs = map(_pointer, (None if v_directions is None else v_directions[c], v_coefficients))
+            _check(library().ua3d_harmonics_backward(*ctx.shape, *inputs, *outputs, torch.get_num_threads()))
+        return None, v_directions, v_coefficients
+
+
+def view_colours(degree: int, directions: Tensor, coefficients: Tensor) -> Tensor:
+    """The twin of ``sh.colours`` for directions [C, N, 3] and coefficients [N, K, 3]; float32 on the CPU."""
+    return _Harmonics.apply(degree, directions.float().contiguous(), coefficients.float().contiguous())
+
+
 def project(
     means: Tensor,
     quats: Tensor,

@@ -91,7 +91,9 @@ def rasterization(
         )
     module = _module(chosen, means.device)
     p = module.project(means, quats, scales, opacities, viewmats, Ks, width, height, **options)
-    features = colors if sh_degree is None else _view_colours(sh_degree, means, viewmats, colors)
+    features = colors
+    if sh_degree is not None:
+        features = module.view_colours(sh_degree, _view_directions(means, viewmats), colors)
     if "RGB" not in render_mode:
         features = features[..., :0]
     renders, alphas = module.render(
@@ -141,10 +143,10 @@ def _module(backend: str, device: torch.device) -> ModuleType:
     return native
 
 
-def _view_colours(degree: int, means: Tensor, viewmats: Tensor, coefficients: Tensor) -> Tensor:
-    """Colours [C, N, 3] that the cameras see."""
+def _view_directions(means: Tensor, viewmats: Tensor) -> Tensor:
+    """From the cameras to the Gaussians [C, N, 3]."""
     positions = torch.linalg.inv(viewmats)[:, :3, 3]  # [C, 3]
-    return sh.colours(degree, means - positions[:, None], coefficients)
+    return means - positions[:, None]
 
 
 def _finish(renders: Tensor, alphas: Tensor, render_mode: RenderMode, backgrounds: Tensor | None) -> Tensor:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ua3dtalk.splat import sh
+
 ALPHA_MAX = 0.999
 ALPHA_THRESHOLD = 1.0 / 255.0
 TRANSMITTANCE_MIN = 1e-4
@@ -177,6 +179,11 @@ def composite(
         rows.append(torch.cat(row, 1))
     image = torch.cat(rows, 0)
     return image[..., :-1], image[..., -1:]
+
+
+def view_colours(degree: int, directions: Tensor, coefficients: Tensor) -> Tensor:
+    """Colours [C, N, 3] of harmonics [N, K, 3] along directions [C, N, 3] from the cameras."""
+    return sh.colours(degree, directions, coefficients)
 
 
 def render(

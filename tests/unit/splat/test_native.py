@@ -15,6 +15,8 @@ from splat_scenes import Scene, decided, few_examples, random_scene, relative
 from torch import Tensor
 
 from ua3dtalk import native
+from ua3dtalk.splat import native as native_backend
+from ua3dtalk.splat import reference
 from ua3dtalk.splat.rasterise import rasterization
 
 pytestmark = pytest.mark.skipif(not native.is_available(), reason="the native kernels are not built")
@@ -105,6 +107,22 @@ def test_features_of_each_camera() -> None:
     assert actual["features"].shape == scene.features.shape
     for name in ("features", "means"):
         assert relative(actual[name], expected[name]) < 1e-3
+
+
+@pytest.mark.parametrize("degree", range(4))
+def test_harmonics(isa: str, degree: int) -> None:
+    g = torch.Generator().manual_seed(degree)
+    directions, coefficients = torch.randn(2, 37, 3, generator=g), torch.randn(37, 16, 3, generator=g)
+    upstream = torch.randn(2, 37, 3, generator=g)
+    outcomes = []
+    for module, dtype in ((reference, torch.float64), (native_backend, torch.float32)):
+        inputs = [x.to(dtype).requires_grad_() for x in (directions, coefficients)]
+        colours = module.view_colours(degree, *inputs)
+        colours.backward(upstream.to(dtype))
+        outcomes.append((colours.detach(), inputs[0].grad, inputs[1].grad))
+    for expected, actual in zip(*outcomes, strict=True):
+        if expected is not None:
+            torch.testing.assert_close(actual.double(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_nothing_in_sight() -> None:
