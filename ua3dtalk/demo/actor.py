@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ua3dtalk.demo.figure import build_figure
 from ua3dtalk.demo.frames import draw_frames
 from ua3dtalk.demo.performance import Motion, move
 from ua3dtalk.demo.pose import camera
-from ua3dtalk.demo.script import Performance, perform
+from ua3dtalk.demo.script import perform
 from ua3dtalk.demo.truth import contact_sheet, write_truth
 from ua3dtalk.errors import InputError
 from ua3dtalk.subject import FPS
@@ -49,7 +50,9 @@ def make_actor(
     """
     frames = round(seconds * FPS)
     if frames < 6 or size < 32 or size % 2:
-        raise InputError(f"the built-in actor needs 0.24 s and an even size of 32 px or more, not {seconds} s, {size} px")
+        raise InputError(
+            f"the built-in actor needs 0.24 s and an even size of 32 px or more, not {seconds} s, {size} px"
+        )
     performance = perform(frames)
     motion = move(performance, seed)
     fine = size > FINE_ABOVE
@@ -111,22 +114,19 @@ def encode_clip(path: Path, video: np.ndarray, sound: np.ndarray, rate: int) -> 
         _encode_sound(container, voice, sound, rate)
 
 
-def _encode_sound(container, voice, sound: np.ndarray, rate: int) -> None:  # type: ignore[no-untyped-def]
+def _encode_sound(container: Any, voice: Any, sound: np.ndarray, rate: int) -> None:
     import av
 
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=44_100)
-    frame = av.AudioFrame.from_ndarray(sound[None], format="flt", layout="mono")
-    frame.rate, frame.pts = rate, 0
+    whole = av.AudioFrame.from_ndarray(sound[None], format="flt", layout="mono")
+    whole.rate, whole.pts = rate, 0
     fifo = av.AudioFifo()
-    for piece in (*resampler.resample(frame), *resampler.resample(None)):
+    for piece in (*resampler.resample(whole), *resampler.resample(None)):
         piece.pts = None
         fifo.write(piece)
     position = 0
     while fifo.samples:
-        piece = fifo.read(min(1024, fifo.samples))
-        piece.pts, position = position, position + piece.samples
-        container.mux(voice.encode(piece))
+        packet = fifo.read(min(1024, fifo.samples))
+        packet.pts, position = position, position + packet.samples
+        container.mux(voice.encode(packet))
     container.mux(voice.encode(None))
-
-
-__all__ = ["Performance", "encode_clip", "make_actor"]

@@ -34,7 +34,9 @@ def finish(child: subprocess.Popen[str]) -> None:
     said, _ = child.communicate()
     if child.returncode == 0:
         return
-    line = (said.strip().splitlines() or [f"a process of the built-in actor ended with code {child.returncode}: run again"])[-1]
+    line = (
+        said.strip().splitlines() or [f"a process of the built-in actor ended with code {child.returncode}: run again"]
+    )[-1]
     raise (AssetError if child.returncode == _ASSET_EXIT else DataError)(line)
 
 

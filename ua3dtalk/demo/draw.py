@@ -13,7 +13,17 @@ import numpy as np
 from ua3dtalk.demo.backdrop import backdrop
 from ua3dtalk.demo.figure import LASH, Figure, figure_arrays, figure_from_arrays
 from ua3dtalk.demo.hair import Strands
-from ua3dtalk.demo.light import LAMPS, face_crosses, incidence, neighbours, occlusion, shade_strands, shade_surface, shadow, vertex_normals
+from ua3dtalk.demo.light import (
+    LAMPS,
+    face_crosses,
+    incidence,
+    neighbours,
+    occlusion,
+    shade_strands,
+    shade_surface,
+    shadow,
+    vertex_normals,
+)
 from ua3dtalk.demo.mesh_raster import mesh_interpolate, mesh_rasterise
 from ua3dtalk.demo.paint import Paint, paint
 from ua3dtalk.demo.pose import ROW, apply, bend, camera, head_pose, project, soft_shape
@@ -168,7 +178,9 @@ def draw(scene: Scene, blendshapes: np.ndarray, head: np.ndarray, torso: np.ndar
         strand = figure.strands[name]
         share = 0.25 + 0.75 * hair_lit if name == "hair" else np.ones(points.shape[:2], np.float32)
         share = share * scene.strand_sky[name]
-        light = shade_strands(points, strand_tangents(points), strand.shade, scene.strand_sky[name], share, *STRAND_LOOK[name])
+        light = shade_strands(
+            points, strand_tangents(points), strand.shade, scene.strand_sky[name], share, *STRAND_LOOK[name]
+        )
         colours.append(np.repeat(light.reshape(-1, 3), 2, axis=0))
         edge = ribbon(points, strand.width)
         vertices.append(edge)
@@ -176,7 +188,12 @@ def draw(scene: Scene, blendshapes: np.ndarray, head: np.ndarray, torso: np.ndar
         regions.append(np.full(len(scene.ribbons[name]), STRAND_REGION[name], np.uint8))
         first += len(edge)
     return _compose(
-        np.concatenate(vertices), np.concatenate(triangles), np.concatenate(colours), np.concatenate(regions), size, posed.head
+        np.concatenate(vertices),
+        np.concatenate(triangles),
+        np.concatenate(colours),
+        np.concatenate(regions),
+        size,
+        posed.head,
     )
 
 
@@ -197,10 +214,10 @@ def _compose(
     ids, weights, _ = mesh_rasterise(project(camera(large), vertices), triangles, large, large)
     light = mesh_interpolate(ids, weights, triangles, colours)
     small = (size, size)
-    light = cv2.resize(light, small, interpolation=cv2.INTER_AREA)
+    surface = cv2.resize(light, small, interpolation=cv2.INTER_AREA)
     share = cv2.resize((ids >= 0).astype(np.float32), small, interpolation=cv2.INTER_AREA)
     labels = np.append(regions, np.uint8(Region.BACKGROUND))[ids]  # -1, no triangle, is the last
-    return Frame(encode(light + (1 - share)[..., None] * backdrop_cached(size)), majority(labels), head)
+    return Frame(encode(surface + (1 - share)[..., None] * backdrop_cached(size)), majority(labels), head)
 
 
 def majority(labels: np.ndarray) -> np.ndarray:
@@ -239,7 +256,7 @@ def save_scene(path: Path, scene: Scene) -> None:
     arrays = figure_arrays(scene.figure)
     arrays |= {f"paint.{name}": array for name, array in vars(scene.paint).items()}
     arrays |= {f"strand_sky.{name}": array for name, array in scene.strand_sky.items()}
-    np.savez(path, **arrays, sky=scene.sky)
+    np.savez(path, allow_pickle=False, **arrays, sky=scene.sky)
 
 
 def load_scene(path: Path) -> Scene:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -129,7 +130,13 @@ def build_figure(mesh_source: Path, seed: int = 0, detail: int = 2) -> Figure:
     deltas = [_add_skin(gathered, mesh, head, detail)]
     for upper in (True, False):
         row = make_row(mesh, upper)
-        gathered.add(row.vertices, quads_to_triangles(row.quads), np.array(Region.MOUTH), np.where(row.gum > 0, GUM, TOOTH), np.array(1.0))
+        gathered.add(
+            row.vertices,
+            quads_to_triangles(row.quads),
+            np.array(Region.MOUTH),
+            np.where(row.gum > 0, GUM, TOOTH),
+            np.array(1.0),
+        )
         deltas.append(row.deltas)
     deltas.append(_add_tongue(gathered, mesh))
     lashes = make_lashes(mesh)
@@ -139,7 +146,12 @@ def build_figure(mesh_source: Path, seed: int = 0, detail: int = 2) -> Figure:
     centres, eye_first, eye_count = _add_eyes(gathered, mesh)
     cloth = make_garment(mesh, head, detail)
     gathered.add(cloth.vertices, cloth.triangles, np.array(Region.CLOTH), np.array(CLOTH), cloth.turn)
-    masks = {name: np.concatenate([m.get(name, np.zeros(len(r))) for m, r in zip(gathered.masks, gathered.rest, strict=True)]) for name in MASKS}
+    masks = {
+        name: np.concatenate(
+            [m.get(name, np.zeros(len(r))) for m, r in zip(gathered.masks, gathered.rest, strict=True)]
+        )
+        for name in MASKS
+    }
     rest = np.concatenate(gathered.rest).astype(np.float32)
     skin = slice(0, len(gathered.rest[0]))
     strands = {
@@ -190,7 +202,9 @@ def _add_skin(gathered: _Parts, mesh: HeadMesh, head: np.ndarray, detail: int) -
     quads = mesh.part("body")
     depth = neckline(mesh, mesh.vertices)
     quads = quads[depth[mesh.quads[quads]].min(axis=1) < 0.015]
-    quads = quads[~faces_away(mesh.vertices, mesh.quads[quads]) | (mesh.regions["ears"][mesh.quads[quads]].max(axis=1) > 0)]
+    quads = quads[
+        ~faces_away(mesh.vertices, mesh.quads[quads]) | (mesh.regions["ears"][mesh.quads[quads]].max(axis=1) > 0)
+    ]
     return _add_soft(gathered, mesh, quads, SKIN, None, levels=detail, head=head)
 
 
@@ -272,7 +286,11 @@ def _add_eyes(gathered: _Parts, mesh: HeadMesh) -> tuple[np.ndarray, int, int]:
         centre[2] = ball[:, 2].min() + 1.035 * radius
         centres.append(centre)
         gathered.add(
-            centre + radius * sphere * bulge[:, None], quads_to_triangles(quads), np.array(Region.EYES), np.array(EYE), np.array(1.0)
+            centre + radius * sphere * bulge[:, None],
+            quads_to_triangles(quads),
+            np.array(Region.EYES),
+            np.array(EYE),
+            np.array(1.0),
         )
     return np.array(centres, np.float32), first, len(sphere)
 
@@ -285,7 +303,9 @@ def figure_arrays(figure: Figure) -> dict[str, np.ndarray]:
         if item.name == "masks":
             arrays |= {f"masks.{name}": array for name, array in value.items()}
         elif item.name == "strands":
-            arrays |= {f"strands.{name}.{key}": array for name, strand in value.items() for key, array in vars(strand).items()}
+            arrays |= {
+                f"strands.{name}.{key}": array for name, strand in value.items() for key, array in vars(strand).items()
+            }
         else:
             arrays[item.name] = np.asarray(value)
     return arrays
@@ -293,18 +313,13 @@ def figure_arrays(figure: Figure) -> dict[str, np.ndarray]:
 
 def figure_from_arrays(arrays: Mapping[str, np.ndarray]) -> Figure:
     """The counterpart of `figure_arrays`."""
-    own = {item.name: arrays[item.name] for item in fields(Figure) if item.name in arrays}
+    own: dict[str, Any] = {item.name: arrays[item.name] for item in fields(Figure) if item.name in arrays}
     strands: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
         if key.startswith("strands."):
             _, name, attribute = key.split(".")
             strands.setdefault(name, {})[attribute] = array
-    return Figure(
-        **{
-            **own,
-            "eye_first": int(own["eye_first"]),
-            "eye_count": int(own["eye_count"]),
-            "masks": {key.removeprefix("masks."): array for key, array in arrays.items() if key.startswith("masks.")},
-            "strands": {name: Strands(**parts) for name, parts in strands.items()},
-        }
-    )
+    own["eye_first"], own["eye_count"] = int(own["eye_first"]), int(own["eye_count"])
+    own["masks"] = {key.removeprefix("masks."): array for key, array in arrays.items() if key.startswith("masks.")}
+    own["strands"] = {name: Strands(**parts) for name, parts in strands.items()}
+    return Figure(**own)

@@ -85,7 +85,11 @@ def _collar(mesh: HeadMesh, surface: np.ndarray, below: np.ndarray) -> tuple[np.
     out = (0.0034 + ribs)[:, None] * np.cos(phi) - 0.001 + 0.0025 * np.sin(phi)[None, :] * -1
     up = -0.0085 * np.sin(phi) - 0.003
     direction = np.sin(theta)[:, None] * side + np.cos(theta)[:, None] * forward
-    points = centre + (r[:, None] + out)[..., None] * direction[:, None, :] + np.broadcast_to(up, out.shape)[..., None] * axis
+    points = (
+        centre
+        + (r[:, None] + out)[..., None] * direction[:, None, :]
+        + np.broadcast_to(up, out.shape)[..., None] * axis
+    )
     index = np.arange(segments * section).reshape(segments, section)
     right, down = np.roll(index, -1, axis=0), np.roll(index, -1, axis=1)
     quads = np.stack([index, right, np.roll(right, -1, axis=1), down], axis=2).reshape(-1, 4)
@@ -94,7 +98,10 @@ def _collar(mesh: HeadMesh, surface: np.ndarray, below: np.ndarray) -> tuple[np.
 
 def _smooth(vertices: np.ndarray, quads: np.ndarray, rounds: int) -> np.ndarray:
     """Laplacian smoothing; cloth does not show what lies under it."""
-    pairs = np.concatenate([quads, np.roll(quads, 1, axis=1)]).ravel(), np.concatenate([np.roll(quads, -1, axis=1), quads]).ravel()
+    pairs = (
+        np.concatenate([quads, np.roll(quads, 1, axis=1)]).ravel(),
+        np.concatenate([np.roll(quads, -1, axis=1), quads]).ravel(),
+    )
     links = coo_matrix((np.ones(len(pairs[0])), pairs), shape=(len(vertices),) * 2).tocsr()
     mean = diags(1 / np.maximum(np.asarray(links.sum(axis=1)).ravel(), 1)) @ links
     for _ in range(rounds):

@@ -99,7 +99,9 @@ def _scatter(mesh: HeadMesh, rng: np.random.Generator, count: int) -> np.ndarray
         u, v = np.where(flip, 1 - u, u), np.where(flip, 1 - v, v)
         point = triangles[pick, 0] * (1 - u - v) + triangles[pick, 1] * u + triangles[pick, 2] * v
         above = scalp_membership(point)
-        density = 0.55 + 0.45 * np.exp(-((above / 0.012) ** 2)) + 0.3 * np.exp(-(((point[:, 0] - PART_LINE) / 0.012) ** 2))
+        density = (
+            0.55 + 0.45 * np.exp(-((above / 0.012) ** 2)) + 0.3 * np.exp(-(((point[:, 0] - PART_LINE) / 0.012) ** 2))
+        )
         found.append(point[(above > 0) & (rng.random(count) < density)])
     return np.concatenate(found)[:count]
 
@@ -186,7 +188,11 @@ def grow_brows(skin: np.ndarray, deltas: np.ndarray, mesh: HeadMesh, seed: int) 
         y = arch[:, 1] + float(eye[1]) + 0.0028 * across
         root = _on_face(skin, tree, x, y)
         vertex = tree.query(root)[1]
-        tilt = np.deg2rad(np.interp(along, [0, 0.25, 0.6, 1], [80, 40, 12, -20])) + 0.2 * rng.standard_normal(count) - 0.3 * across
+        tilt = (
+            np.deg2rad(np.interp(along, [0, 0.25, 0.6, 1], [80, 40, 12, -20]))
+            + 0.2 * rng.standard_normal(count)
+            - 0.3 * across
+        )
         size = np.interp(along, [0, 0.3, 1], [0.0055, 0.0075, 0.005]) * rng.uniform(0.8, 1.2, count)
         steps = np.linspace(0, 1, 4)
         bend = tilt[:, None] - 0.35 * steps

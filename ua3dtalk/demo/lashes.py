@@ -11,7 +11,12 @@ from scipy.sparse.csgraph import dijkstra
 from ua3dtalk.demo.noise import value_noise
 from ua3dtalk.face.mesh import BLENDSHAPE_NAMES, HeadMesh
 
-STRIPS = {"helper-l-eyelashes-1": 46, "helper-r-eyelashes-1": 46, "helper-l-eyelashes-2": 96, "helper-r-eyelashes-2": 96}
+STRIPS = {
+    "helper-l-eyelashes-1": 46,
+    "helper-r-eyelashes-1": 46,
+    "helper-l-eyelashes-2": 96,
+    "helper-r-eyelashes-2": 96,
+}
 REACH = {"1": 0.42, "2": 0.8}  # share of the strip's depth that lower and upper lashes use
 WIDTH = 0.00042  # m at the root
 

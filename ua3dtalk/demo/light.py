@@ -42,7 +42,9 @@ SHADOW_SIDE, SHADOW_SPAN = 640, 0.46  # px, m
 def incidence(triangles: np.ndarray, count: int) -> csr_matrix:
     """[count, N] sums the triangles' normals at each vertex."""
     ones = np.ones(triangles.size, np.float32)
-    return coo_matrix((ones, (triangles.ravel(), np.repeat(np.arange(len(triangles)), 3))), shape=(count, len(triangles))).tocsr()
+    return coo_matrix(
+        (ones, (triangles.ravel(), np.repeat(np.arange(len(triangles)), 3))), shape=(count, len(triangles))
+    ).tocsr()
 
 
 def neighbours(triangles: np.ndarray, count: int) -> csr_matrix:
@@ -82,7 +84,12 @@ def _lamp_axes(direction: np.ndarray) -> np.ndarray:
 
 
 def shadow(
-    casters: np.ndarray, triangles: np.ndarray, receivers: np.ndarray, direction: np.ndarray, centre: np.ndarray, bias: float,
+    casters: np.ndarray,
+    triangles: np.ndarray,
+    receivers: np.ndarray,
+    direction: np.ndarray,
+    centre: np.ndarray,
+    bias: float,
     side: int = SHADOW_SIDE,
 ) -> np.ndarray:
     """[R] share of the lamp that reaches each receiver: an orthographic depth map, nine taps.
@@ -111,7 +118,9 @@ def shadow(
     return total / 9
 
 
-def occlusion(vertices: np.ndarray, triangles: np.ndarray, receivers: np.ndarray, normals: np.ndarray, rays: int = 32) -> np.ndarray:
+def occlusion(
+    vertices: np.ndarray, triangles: np.ndarray, receivers: np.ndarray, normals: np.ndarray, rays: int = 32
+) -> np.ndarray:
     """[R] cosine-weighted share of the sky that a point sees, from depth maps along `rays` even directions."""
     index = np.arange(rays) + 0.5
     height, turn = 1 - 2 * index / rays, np.pi * (1 + 5**0.5) * index
@@ -131,11 +140,12 @@ def shade_surface(
     """[F, 3] linear light towards the camera.
 
     Args:
-        sky_share [F]: from `occlusion`; lamp_share [F]: from `shadow`, for the lamps that cast; eyes: the balls' vertices.
+        sky_share [F]: from `occlusion`; lamp_share [F]: from `shadow`, for the lamps that cast;
+        eyes: the balls' vertices.
     """
     view = -vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
     sky_share = sky_share[:, None]
-    up = (0.5 - 0.5 * normals[:, 1:2])
+    up = 0.5 - 0.5 * normals[:, 1:2]
     bounce = sky_share ** (1 - 0.35 * paint.through[:, None] * np.array([1, 0.4, 0.2], np.float32))
     diffuse = (GROUND + (SKY - GROUND) * up) * bounce
     shine = np.zeros_like(diffuse)
@@ -164,7 +174,13 @@ def catchlight(normals: np.ndarray, view: np.ndarray) -> np.ndarray:
 
 
 def shade_strands(
-    points: np.ndarray, tangents: np.ndarray, shade: np.ndarray, sky_share: np.ndarray, lamp_share: np.ndarray, bright: float = 1.0, sheen: float = 1.0
+    points: np.ndarray,
+    tangents: np.ndarray,
+    shade: np.ndarray,
+    sky_share: np.ndarray,
+    lamp_share: np.ndarray,
+    bright: float = 1.0,
+    sheen: float = 1.0,
 ) -> np.ndarray:
     """[C, P, 3] linear light of hair after Kajiya and Kay: sheen along circles round the strand.
 
@@ -182,8 +198,14 @@ def shade_strands(
         across = np.sqrt(np.maximum(1 - along**2, 0))
         share = lamp_share if lamp.casts else sky_share
         light = light + lamp.colour * (0.55 * across * share)[..., None]
-        for shift, power, strength, colour in ((0.06, 80, 0.016, np.ones(3)), (-0.10, 18, 0.10, HAIR_TONE / HAIR_TONE.max())):
+        for shift, power, strength, colour in (
+            (0.06, 80, 0.016, np.ones(3)),
+            (-0.10, 18, 0.10, HAIR_TONE / HAIR_TONE.max()),
+        ):
             front = 1.0 if lamp.direction[2] < 0 else 0.12  # a lamp behind shows as a rim only
-            peak = front * np.maximum(across * across_view - (along + shift + 0.05 * shade[:, None]) * along_view, 0) ** power
+            peak = (
+                front
+                * np.maximum(across * across_view - (along + shift + 0.05 * shade[:, None]) * along_view, 0) ** power
+            )
             shine = shine + lamp.colour * colour.astype(np.float32) * (sheen * strength * peak * share)[..., None]
     return tone * light + shine

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ua3dtalk.face.mesh import BLENDSHAPE_NAMES, HeadMesh, quads_to_triangles
+from ua3dtalk.face.mesh import BLENDSHAPE_NAMES, HeadMesh
 
 UPPER_WIDTHS = (8.6, 6.8, 7.6, 7.0, 6.8, 9.5)  # mm from the middle outwards
 LOWER_WIDTHS = (5.6, 6.1, 6.9, 7.0, 7.1, 10.0)
@@ -36,19 +36,21 @@ def make_row(mesh: HeadMesh, upper: bool) -> Row:
     arch = _arch(points, front)
     widths, heights = (UPPER_WIDTHS, UPPER_HEIGHTS) if upper else (LOWER_WIDTHS, LOWER_HEIGHTS)
     way = -1.0 if upper else 1.0  # from the biting edge to the root
-    vertices, quads, gum = [], [], []
+    vertices: list[np.ndarray] = []
+    quads: list[np.ndarray] = []
+    gum: list[np.ndarray] = []
     for side in (-1.0, 1.0):
         start = 0.0
         for number, (width, height) in enumerate(zip(widths, heights, strict=True)):
             middle = side * (start + width / 2) / 1000
             drop = (0.0, 0.9, 0.2, 0.7, 0.9, 1.2)[number] / 1000 if upper else 0.0
             crown, grid = _crown(arch, middle, width / 1000, height / 1000, number, edge + way * drop, way)
-            quads.append(grid + sum(map(len, vertices)))
+            quads.append(grid + sum(len(part) for part in vertices))
             vertices.append(crown)
             gum.append(np.zeros(len(crown)))
             start += width
     band, grid = _gum(arch, edge, way, 0.0078 if upper else 0.0068)
-    quads.append(grid + sum(map(len, vertices)))
+    quads.append(grid + sum(len(part) for part in vertices))
     vertices.append(band)
     gum.append(np.ones(len(band)))
     rest = np.concatenate(vertices)
@@ -104,7 +106,9 @@ def _gum(arch: np.ndarray, edge: float, way: float, from_edge: float) -> tuple[n
     place, outwards = _on_arch(arch, along)
     push = -0.0012 + 0.0028 * np.sqrt(rows)
     flat = place[:, None] + outwards[:, None] * push[None, :, None]
-    y = edge + way * (from_edge + 0.007 * rows[None, :] + 0.0006 * np.cos(along * 1000 * 2 * np.pi / 7.4)[:, None] * (1 - rows))
+    y = edge + way * (
+        from_edge + 0.007 * rows[None, :] + 0.0006 * np.cos(along * 1000 * 2 * np.pi / 7.4)[:, None] * (1 - rows)
+    )
     vertices = np.stack([flat[..., 0], y, flat[..., 1]], axis=2).reshape(-1, 3)
     index = np.arange(len(along) * len(rows)).reshape(len(along), len(rows))
     grid = np.stack([index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]], axis=2).reshape(-1, 4)
@@ -116,12 +120,5 @@ def _follow(mesh: HeadMesh, helper: np.ndarray, rest: np.ndarray) -> np.ndarray:
     distance, near = cKDTree(mesh.vertices[helper]).query(rest, k=4)
     weight = 1 / (distance + 1e-3)
     weight /= weight.sum(axis=1, keepdims=True)
-    rows = [np.zeros_like(rest)]
-    for name in BLENDSHAPE_NAMES[1:]:
-        rows.append((mesh.shapes[name][helper][near] * weight[..., None]).sum(axis=1))
-    return np.stack(rows)
-
-
-def to_triangles(row: Row) -> np.ndarray:
-    """[2 q, 3]."""
-    return quads_to_triangles(row.quads)
+    shapes = (mesh.shapes[name][helper] for name in BLENDSHAPE_NAMES[1:])
+    return np.stack([np.zeros_like(rest), *((shape[near] * weight[..., None]).sum(axis=1) for shape in shapes)])

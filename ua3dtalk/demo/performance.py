@@ -66,8 +66,21 @@ SOUNDS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 # Strength of a viseme's pull (default 1) and, for some channels, more.
-STRENGTH = {"closed": 1.6, "bite": 1.4, "back": 0.35, "tongue": 0.7, "ridge": 0.55, "@": 0.6, "r": 0.9, "w": 1.3, "rest": 0.5}
-FIRM = {"closed": ("jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthPress", "mouthStretch"), "bite": ("mouthRollLower", "jawOpen")}
+STRENGTH = {
+    "closed": 1.6,
+    "bite": 1.4,
+    "back": 0.35,
+    "tongue": 0.7,
+    "ridge": 0.55,
+    "@": 0.6,
+    "r": 0.9,
+    "w": 1.3,
+    "rest": 0.5,
+}
+FIRM = {
+    "closed": ("jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthPress", "mouthStretch"),
+    "bite": ("mouthRollLower", "jawOpen"),
+}
 RATE = 100  # Hz of the fine time line
 BEFORE, AFTER = 0.055, 0.065  # s, how fast a pull rises and falls
 
@@ -130,7 +143,7 @@ def lip_channels(phonemes: Sequence[Phoneme], frames: int) -> dict[str, np.ndarr
     total = np.zeros((len(LIPS), len(times)))
     for viseme, start, end, stress in _visemes(phonemes):
         distance = np.where(times < start, (start - times) / BEFORE, np.maximum(times - end, 0) / AFTER)
-        pull = STRENGTH.get(viseme, 1.0) * (1 + 0.25 * stress) * np.exp(-np.minimum(distance, 40) ** 1.25)
+        pull = STRENGTH.get(viseme, 1.0) * (1 + 0.25 * stress) * np.exp(-(np.minimum(distance, 40) ** 1.25))
         target = VISEMES[viseme]
         for row, channel in enumerate(LIPS):
             strength = pull * (4.0 if channel in FIRM.get(viseme, ()) else 1.0)
@@ -153,7 +166,9 @@ def _visemes(phonemes: Sequence[Phoneme]) -> list[tuple[str, float, float, float
         margin = 0.04 if shapes == ("rest",) else 0.25 * length
         for part, shape in enumerate(shapes):
             start = phoneme.start + part * length
-            found.append((shape, start + min(margin, 0.5 * length), start + length - min(margin, 0.5 * length), phoneme.stress))
+            found.append(
+                (shape, start + min(margin, 0.5 * length), start + length - min(margin, 0.5 * length), phoneme.stress)
+            )
     return found
 
 

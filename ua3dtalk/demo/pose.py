@@ -14,6 +14,7 @@ FOCAL = 2.2  # in widths of the image
 DISTANCE = 0.84  # m from the camera to the head's origin at rest
 RISE = 0.034  # m that the head's origin lies above the middle of the picture
 GAZE = {"In": 32.0, "Out": 32.0, "Up": 26.0, "Down": 26.0}  # degrees at full coefficient
+HIPS = np.array([0, 0.25, 0])  # m below the neck, what the shoulders sway about
 ROW = {name: index for index, name in enumerate(BLENDSHAPE_NAMES)}
 
 
@@ -63,7 +64,7 @@ def rigid(motion: np.ndarray, pivot: np.ndarray, share: float = 1.0) -> np.ndarr
 
 def head_pose(figure: Figure, head: np.ndarray, torso: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(head, torso) [4, 4] from the rest pose to camera space; head @ head_frame() is the true `world_to_camera`."""
-    body = stage_to_camera() @ rigid(torso, figure.pivot + [0, 0.25, 0])
+    body = stage_to_camera() @ rigid(torso, figure.pivot + HIPS)
     return body @ rigid(head, figure.pivot), body
 
 
@@ -105,9 +106,9 @@ def _turn(figure: Figure, rest: np.ndarray, head: np.ndarray, body: np.ndarray) 
     for which, share in ((full, 1.0), (still, 0.0)):
         out[which] = apply(body @ rigid(head, figure.pivot, share), rest[which])
     between = ~(full | still)
-    share = figure.turn[between][:, None].astype(np.float64)
-    turned = Rotation.from_rotvec(share * head[:3]).apply(rest[between] - figure.pivot) + figure.pivot + share * head[3:]
-    out[between] = apply(body, turned)
+    shares = figure.turn[between][:, None].astype(np.float64)
+    arms = Rotation.from_rotvec(shares * head[:3]).apply(rest[between] - figure.pivot)
+    out[between] = apply(body, arms + figure.pivot + shares * head[3:])
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,9 @@ def perform(frames: int) -> Performance:
         out = Path(folder) / "performance.npz"
         run_module("ua3dtalk.demo.script", str(frames), str(out))
         with np.load(out, allow_pickle=False) as data:
-            phonemes = zip(data["symbols"].tolist(), *(data[key].tolist() for key in ("start", "end", "stress")), strict=True)
+            phonemes = zip(
+                data["symbols"].tolist(), *(data[key].tolist() for key in ("start", "end", "stress")), strict=True
+            )
             return Performance(
                 data["sound"],
                 int(data["rate"]),
@@ -125,7 +128,7 @@ def _perform(frames: int, voice: Voice) -> Performance:
         tuple(_close_gaps(spoken, frames / FPS)),
         emotion,
         tuple(stretch.emotion for stretch in SCRIPT),
-        tuple(zip(borders[:-1], borders[1:], strict=True)),
+        tuple(pairwise(borders)),
     )
 
 

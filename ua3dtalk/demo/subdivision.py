@@ -39,7 +39,12 @@ def _once(quads: np.ndarray, count: int) -> tuple[csr_matrix, np.ndarray]:
     edge_points = inner + _scale(border.astype(float), middles)
     vertex_points = _vertex_points(quads, edges, border, middles, face_points, count)
     fine = np.stack(
-        [quads, count + edge_of, np.repeat((count + n + np.arange(faces))[:, None], 4, axis=1), count + np.roll(edge_of, 1, axis=1)],
+        [
+            quads,
+            count + edge_of,
+            np.repeat((count + n + np.arange(faces))[:, None], 4, axis=1),
+            count + np.roll(edge_of, 1, axis=1),
+        ],
         axis=2,
     ).reshape(-1, 4)
     return vstack([vertex_points, edge_points, face_points]).tocsr(), fine

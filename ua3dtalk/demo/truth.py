@@ -13,7 +13,7 @@ from ua3dtalk.demo.performance import Motion
 from ua3dtalk.demo.pose import ROW, head_frame, head_pose, project
 from ua3dtalk.demo.script import Performance
 from ua3dtalk.face.mesh import BLENDSHAPE_NAMES
-from ua3dtalk.subject import FPS, Region
+from ua3dtalk.subject import FPS
 
 REGION_COLOURS = np.array(
     [[20, 20, 20], [232, 190, 160], [120, 70, 20], [60, 90, 230], [240, 220, 90], [90, 200, 90], [220, 60, 70],
@@ -36,9 +36,7 @@ def write_truth(
     marks = landmark_vertices(figure)
     poses = np.stack([head_pose(figure, motion.head[i], motion.torso[i])[0] for i in range(frames)])
     local = np.stack([_mark(figure, motion.blendshapes, which) for which in marks.values()], axis=1)
-    points = np.stack(
-        [project(K, local[i] @ poses[i, :3, :3].T + poses[i, :3, 3])[:, :2] for i in range(frames)]
-    )
+    points = np.stack([project(K, local[i] @ poses[i, :3, :3].T + poses[i, :3, 3])[:, :2] for i in range(frames)])
     names = list(marks)
     gap = np.linalg.norm(local[:, names.index("upper_lip")] - local[:, names.index("lower_lip")], axis=1)
     closed = _closed_gap(figure, marks)
@@ -106,14 +104,17 @@ def _closed_gap(figure: Figure, marks: Mapping[str, int]) -> float:
     return float(np.linalg.norm(rest[marks["upper_lip"]] - rest[marks["lower_lip"]]))
 
 
-def contact_sheet(path: Path, video: np.ndarray, regions: np.ndarray, performance: Performance, tile: int = 256) -> None:
+def contact_sheet(
+    path: Path, video: np.ndarray, regions: np.ndarray, performance: Performance, tile: int = 256
+) -> None:
     """A row of frames for each emotion; the last tile of a row shows the regions of the one before it."""
     rows = []
     for first, end in performance.stretches:
         picks = np.linspace(first, end - 1, 6).astype(int)[:5]
         tiles = [video[index] for index in picks] + [REGION_COLOURS[regions[picks[-1]]]]
-        rows.append(np.concatenate([np.asarray(Image.fromarray(t).resize((tile, tile), Image.Resampling.BOX)) for t in tiles], axis=1))
+        rows.append(
+            np.concatenate(
+                [np.asarray(Image.fromarray(t).resize((tile, tile), Image.Resampling.BOX)) for t in tiles], axis=1
+            )
+        )
     Image.fromarray(np.concatenate(rows)).save(path, optimize=True)
-
-
-__all__ = ["Region", "contact_sheet", "landmark_vertices", "read_truth", "write_truth"]

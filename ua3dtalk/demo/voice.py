@@ -103,7 +103,11 @@ class Voice:
 
         callback = _Callback(receive)
         self._library.espeak_SetSynthCallback(callback)
-        for parameter, value in ((_RATE, manner.words_per_minute), (_PITCH, manner.pitch), (_RANGE, manner.pitch_range)):
+        for parameter, value in (
+            (_RATE, manner.words_per_minute),
+            (_PITCH, manner.pitch),
+            (_RANGE, manner.pitch_range),
+        ):
             self._library.espeak_SetParameter(parameter, value, 0)
         encoded = text.encode()
         self._library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8_ENDPAUSE, None, None)
