@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 def perceptron(*widths: int, bias: bool = False) -> nn.Sequential:
     """Linear layers of the given widths with ReLU between them."""
     layers: list[nn.Module] = []
-    for index, (inside, outside) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for index, (inside, outside) in enumerate(pairwise(widths)):
         if index:
             layers.append(nn.ReLU(inplace=True))
         layers.append(nn.Linear(inside, outside, bias=bias))
@@ -33,6 +35,8 @@ class AudioEncoder(nn.Module):
 
     WINDOWS = 8
     TOKENS = 16
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, width: int, code: int = 32) -> None:
         super().__init__()
@@ -46,7 +50,7 @@ class AudioEncoder(nn.Module):
         self.linear = nn.Sequential(nn.Linear(64, 64), nn.LeakyReLU(0.02), nn.Linear(64, code))
         widths = (code, 16, 8, 4, 2, 1)
         attention: list[nn.Module] = []
-        for inside, outside in zip(widths[:-1], widths[1:], strict=True):
+        for inside, outside in pairwise(widths):
             attention += [nn.Conv1d(inside, outside, 3, padding=1), nn.LeakyReLU(0.02)]
         self.attention = nn.Sequential(*attention)
         self.weights = nn.Linear(self.WINDOWS, self.WINDOWS)
@@ -87,6 +91,11 @@ class LipReader(nn.Module):
     A clip of 20 s has some 400 training frames: a convolutional net learns them by heart, a ridge regression with a
     cross-validated penalty does not (`ua3dtalk.training.listening` fits it).
     """
+
+    mean: Tensor
+    weights: Tensor
+    bias: Tensor
+    radius: Tensor
 
     def __init__(self, inputs: int, coefficients: int, radius: int) -> None:
         super().__init__()

@@ -28,6 +28,16 @@ class Layer:
         return self.colour + (1 - self.alpha) * background
 
 
+def moved(cloud: Cloud, edits: Edits | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Means [N, 3] m, quats [N, 4] and scales [N, 3] m of a cloud after its edits, if there are any."""
+    means, quats, scales = cloud.means, cloud.quats, cloud.scales
+    if edits is not None:
+        means = means + edits.position if edits.position is not None else means
+        quats = quats + edits.rotation if edits.rotation is not None else quats
+        scales = F.softplus(cloud.raw_scales + edits.scale) if edits.scale is not None else scales
+    return means, quats, scales
+
+
 def draw(
     cloud: Cloud,
     edits: Edits | None,
@@ -36,11 +46,7 @@ def draw(
     backend: Backend = "auto",
 ) -> Layer:
     """Rasterise a cloud, moved by edits unless they are None."""
-    means, quats, scales = cloud.means, cloud.quats, cloud.scales
-    if edits is not None:
-        means = means + edits.position if edits.position is not None else means
-        quats = quats + edits.rotation if edits.rotation is not None else quats
-        scales = F.softplus(cloud.raw_scales + edits.scale) if edits.scale is not None else scales
+    means, quats, scales = moved(cloud, edits)
     colour, alpha, meta = rasterization(
         means,
         quats,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ua3dtalk.errors import DataError
+from ua3dtalk.errors import DataError, UserError
 from ua3dtalk.field.branch import Branch, BranchShape, Edits, PositionParts
 from ua3dtalk.field.conditioners import AudioEncoder, LipReader
 from ua3dtalk.splat.cloud import Cloud
@@ -81,24 +83,24 @@ def branch_tensors(branch: TrainedBranch, prefix: str = "") -> dict[str, Tensor]
     return tensors | {f"{prefix}net.{key}": value for key, value in branch.net.state_dict().items()}
 
 
-def branch_facts(branch: TrainedBranch) -> dict[str, object]:
+def branch_facts(branch: TrainedBranch) -> dict[str, Any]:
     """What is needed, beside the tensors, to build the branch again."""
     net = branch.net
     return {"shape": asdict(net.field.shape), "token_width": net.token_width, "free_code": net.free_code}
 
 
-def build_branch(facts: Mapping[str, object], tensors: Mapping[str, Tensor], prefix: str = "") -> TrainedBranch:
+def build_branch(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], prefix: str = "") -> TrainedBranch:
     """The inverse of `branch_facts` and `branch_tensors`."""
-    lists = dict(facts["shape"])  # type: ignore[call-overload]
-    shape = BranchShape(**{key: tuple(value) if isinstance(value, list) else value for key, value in lists.items()})
-    net = BranchNet(shape, int(facts["token_width"]), int(facts["free_code"]))  # type: ignore[call-overload]
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["shape"].items()}
+    net = BranchNet(BranchShape(**fields), int(facts["token_width"]), int(facts["free_code"]))
     net.load_state_dict(_under(tensors, f"{prefix}net."))
     return TrainedBranch(Cloud.from_tensors(_under(tensors, f"{prefix}cloud.")), net)
 
 
 def build_reader(tensors: Mapping[str, Tensor]) -> LipReader:
     """The reader whose state dict these tensors are."""
-    reader = LipReader(*tensors["weights"].shape, int(tensors["radius"]))
+    inputs, coefficients = tensors["weights"].shape
+    reader = LipReader(inputs, coefficients, int(tensors["radius"]))
     reader.load_state_dict(dict(tensors))
     return reader
 
@@ -107,24 +109,33 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def save_tensors(tensors: Mapping[str, Tensor], facts: Mapping[str, object], out: Path, state: str) -> None:
+def save_tensors(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], out: Path, state: str) -> None:
     """Write tensors as safetensors with the facts as json in its metadata."""
     detached = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     with atomic(out) as temporary:
         save_file(detached, temporary, metadata={"state": state, "facts": json.dumps(facts)})
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """Read what `save_tensors` wrote.
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Frame of everything that builds something from a file: whatever is wrong with the file is one clear line.
 
     Raises:
         DataError: the file is missing, truncated or of another kind.
     """
     try:
-        with safe_open(path, "pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["facts"])  # noqa: SIM118
-    except Exception as error:  # safetensors has an error class of its own that it does not export everywhere
-        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # safetensors' own error class is no OSError; foreign content can break anything
+        raise DataError(f"{path} cannot be read ({' '.join(str(error).split())}): delete it and run again") from error
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts that `save_tensors` wrote; DataError for any other file."""
+    with reading(path), safe_open(path, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return tensors, json.loads(file.metadata()["facts"])
 
 
 def save_branch(branch: TrainedBranch, out: Path, state: str) -> None:
@@ -134,8 +145,9 @@ def save_branch(branch: TrainedBranch, out: Path, state: str) -> None:
 
 def load_branch(path: Path) -> TrainedBranch:
     """Read one branch."""
-    tensors, facts = load_tensors(path)
-    return build_branch(facts, tensors)
+    with reading(path):
+        tensors, facts = load_tensors(path)
+        return build_branch(facts, tensors)
 
 
 def save_head(head: Head, out: Path, state: str) -> None:
@@ -148,7 +160,8 @@ def save_head(head: Head, out: Path, state: str) -> None:
 
 def load_head(path: Path) -> Head:
     """Read a whole head."""
-    tensors, facts = load_tensors(path)
-    reader = build_reader(_under(tensors, "reader."))
-    branches = {name: build_branch(facts[name], tensors, f"{name}.") for name in ("face", "mouth")}  # type: ignore[arg-type]
-    return Head(branches["face"], branches["mouth"], reader, int(facts["sh_degree"]))  # type: ignore[call-overload]
+    with reading(path):
+        tensors, facts = load_tensors(path)
+        reader = build_reader(_under(tensors, "reader."))
+        face, mouth = (build_branch(facts[name], tensors, f"{name}.") for name in ("face", "mouth"))
+        return Head(face, mouth, reader, int(facts["sh_degree"]))

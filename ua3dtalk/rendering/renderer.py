@@ -5,59 +5,63 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ua3dtalk.rendering.compose import Layer, draw
-from ua3dtalk.rendering.head import Controls, Head, TrainedBranch
+from ua3dtalk.field.branch import Edits
+from ua3dtalk.rendering.compose import draw, moved
+from ua3dtalk.rendering.head import Controls, Head
 from ua3dtalk.splat.camera import Camera, Window
+from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.splat.rasterise import Backend
 
-MARGIN = 0.004  # metres around the mouth's Gaussians that belong to its window
+EXTENT = 3.4  # standard deviations; the rasteriser cuts a Gaussian off a little earlier
+BLUR = 3  # px by which the rasteriser's own blur widens it
 
 
 class HeadRenderer:
     """Renders one head.
 
     Args:
-        head: the trained head; it is moved to the device.
+        head: the trained head on its device.
         device, backend: where and with which rasteriser.
     """
 
     def __init__(self, head: Head, device: torch.device, backend: Backend = "auto") -> None:
-        self.head, self.backend = head, backend
+        self.head, self.device, self.backend = head, device, backend
         with torch.no_grad():
             self._parts = [branch.net.field.position_parts(branch.cloud.means) for branch in (head.face, head.mouth)]
-        means = head.mouth.cloud.means.detach()
-        low, high = means.amin(0) - MARGIN, means.amax(0) + MARGIN
-        corners = torch.cartesian_prod(*torch.stack([low, high], 1))
-        self._mouth_corners = torch.cat([corners, torch.ones(8, 1, device=device)], 1)
 
     @torch.no_grad()
     def __call__(self, camera: Camera, controls: Controls | None, background: Tensor) -> Tensor:
         """The picture [H, W, 3] in 0..1 before a background [H, W, 3]; without controls the head is at rest."""
-        face = self._layer(self.head.face, 0, camera, controls)
-        window = self._mouth_window(camera)
+        face, mouth, degree = self.head.face, self.head.mouth, self.head.sh_degree
+        edits: list[Edits | None] = [None, None]
+        if controls is not None:
+            edits = [branch.net(parts, controls) for branch, parts in zip((face, mouth), self._parts, strict=True)]
         behind = background
+        window = cloud_window(mouth.cloud, edits[1], camera)
         if window is not None:
-            mouth = self._layer(self.head.mouth, 1, camera.window(window), controls)
+            layer = draw(mouth.cloud, edits[1], camera.window(window), degree, self.backend)
             behind = background.clone()
-            part = behind[window.rows, window.columns]
-            behind[window.rows, window.columns] = mouth.over(part)
-        return face.over(behind)
+            behind[window.rows, window.columns] = layer.over(behind[window.rows, window.columns])
+        return draw(face.cloud, edits[0], camera, degree, self.backend).over(behind)
 
-    def _layer(self, branch: TrainedBranch, index: int, camera: Camera, controls: Controls | None) -> Layer:
-        edits = None if controls is None else branch.net(self._parts[index], controls)
-        return draw(branch.cloud, edits, camera, self.head.sh_degree, self.backend)
 
-    def _mouth_window(self, camera: Camera) -> Window | None:
-        """The box in which the mouth's Gaussians can appear; None when it lies outside of the picture."""
-        seen = self._mouth_corners @ camera.viewmat.T
-        pixels = seen @ torch.nn.functional.pad(camera.K, (0, 1)).T
-        if bool((pixels[:, 2] <= 0).any()):
-            return Window(0, 0, camera.width, camera.height)
-        pixels = pixels[:, :2] / pixels[:, 2:]
-        left, top = (int(x) for x in pixels.amin(0).floor())
-        right, bottom = (int(x) for x in pixels.amax(0).ceil())
-        left, top = max(left, 0), max(top, 0)
-        right, bottom = min(right, camera.width), min(bottom, camera.height)
-        if right <= left or bottom <= top:
-            return None
-        return Window(left, top, right - left, bottom - top)
+def cloud_window(cloud: Cloud, edits: Edits | None, camera: Camera) -> Window | None:
+    """The box of pixels that a cloud can reach; None when it lies outside of the picture.
+
+    The mouth fills a twentieth of the picture: its own window spares most of its rasterisation.
+    """
+    means, _, scales = moved(cloud, edits)
+    reach = EXTENT * scales.amax(1, keepdim=True)
+    low, high = (means - reach).amin(0), (means + reach).amax(0)
+    corners = torch.cartesian_prod(*torch.stack([low, high], 1))
+    seen = corners @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    if bool((seen[:, 2] <= 0).any()):
+        return Window(0, 0, camera.width, camera.height)
+    image = seen @ camera.K.T
+    pixels = image[:, :2] / image[:, 2:]
+    left, top = (max(int(x) - BLUR, 0) for x in pixels.amin(0).floor())
+    right = min(int(pixels[:, 0].amax().ceil()) + BLUR, camera.width)
+    bottom = min(int(pixels[:, 1].amax().ceil()) + BLUR, camera.height)
+    if right <= left or bottom <= top:
+        return None
+    return Window(left, top, right - left, bottom - top)

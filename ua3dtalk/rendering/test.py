@@ -100,7 +100,7 @@ class TestStage:
         """uint8 [H, W, 3] of each held-out frame."""
         controls = self.controls(row)
         for frame in progress(self.subject.test_frames, row.file):
-            image = self.renderer(self.camera(frame), controls and controls(frame), self.background(frame))
+            image = self.renderer(self.camera(frame), controls(frame) if controls else None, self.background(frame))
             yield to_bytes(image).cpu().numpy()
 
     def controls(self, row: Row) -> ControlTrack | None:
@@ -152,7 +152,7 @@ def modelled_units(subject: Subject, seed: int) -> np.ndarray:
 
 
 def replayed(subject: Subject, frame: int) -> int:
-    """The training frame whose pose or torso stands in for a held-out one: the clip played backwards, and to and fro."""
+    """The training frame whose pose or torso stands in for a held-out one: the clip played backwards, to and fro."""
     clip = next(clip for clip in subject.clips if clip.first <= frame < clip.end)
     count = clip.test_first - clip.first
     step = (frame - clip.test_first) % (2 * count)

@@ -1,13 +1,14 @@
 """Blinks and brows that nobody gave: a small generative model of the training frames' action units.
 
-Blinks are a renewal process: real blinks of the training frames, placed at the intervals that were seen there. The other
-units wander around their mean as an autoregressive process with the training frames' deviation and persistence. Nothing of
-a held-out frame enters.
+Blinks are a renewal process: real blinks of the training frames, placed at the intervals that were seen there. The
+other units wander around their mean as an autoregressive process with the training frames' deviation and persistence.
+Nothing of a held-out frame enters.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def fit_upper_face(units: np.ndarray, runs: list[np.ndarray]) -> UpperFaceModel:
         peaks = _peaks(track, threshold)
         padded = np.pad(track, HALF_WIDTH, constant_values=rest)
         blinks += [padded[peak : peak + 2 * HALF_WIDTH + 1] for peak in peaks]
-        intervals += list(np.diff(peaks))
+        intervals += [after - before for before, after in pairwise(peaks)]
     if not blinks:
         blinks = [np.full(2 * HALF_WIDTH + 1, rest)]
     if not intervals:

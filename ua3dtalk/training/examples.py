@@ -1,6 +1,7 @@
 """What a step of each branch is shown and asked for: targets with a green ground, masks, penalties.
 
-Source: TalkingGaussian's masked targets; the hole of the mouth is cut out of the face (AND NOT, where the release has XOR).
+Source: TalkingGaussian's masked targets; the hole of the mouth is cut out of the face (AND NOT, where the release has
+XOR).
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def face_example(frames: Frames, frame: int, iteration: int, settings: BranchTra
 def mouth_example(frames: Frames, frame: int, iteration: int, settings: BranchTraining) -> Example:
     """The inside of the mouth before green (black at the end).
 
-    Within the lips' square what hides behind the lips is left open; around the square there must be nothing, or it would
-    show beside the face.
+    Within the lips' square what hides behind the lips is left open; around the square there must be nothing, or it
+    would show beside the face.
     """
     square = frames.lips_window(frame, LIPS_MARGIN)
     window = frames.lips_window(frame, LIPS_MARGIN + square.width // 2)

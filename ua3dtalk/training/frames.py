@@ -56,7 +56,7 @@ class Frames:
         return self._box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, margin)
 
     def lips_window(self, frame: int, margin: int) -> Window:
-        """A square around the outer lips (TalkingGaussian's lips_rect, kept inside of the picture) and a margin in px."""
+        """A square around the outer lips (TalkingGaussian's lips_rect, kept in the picture) and a margin in px."""
         lips = self.subject.landmarks.points[frame, list(OUTER_LIPS), :2]
         centre, half = (lips.min(0) + lips.max(0)) / 2, float((lips.max(0) - lips.min(0)).max()) * 0.5
         left, top = np.floor(centre - half)
@@ -64,6 +64,7 @@ class Frames:
         return self._box(left, top, right, bottom, margin)
 
     def _box(self, left: float, top: float, right: float, bottom: float, margin: int) -> Window:
-        x0, y0 = max(int(left) - margin, 0), max(int(top) - margin, 0)
+        # At least one pixel, and one of the picture, even where the box lies beside it.
+        x0, y0 = min(max(int(left) - margin, 0), self.width - 1), min(max(int(top) - margin, 0), self.height - 1)
         x1, y1 = min(int(right) + margin, self.width), min(int(bottom) + margin, self.height)
         return Window(x0, y0, max(x1 - x0, 1), max(y1 - y0, 1))

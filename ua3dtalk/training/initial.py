@@ -25,7 +25,7 @@ def mouth_points(subject: Subject, count: int, seed: int) -> tuple[np.ndarray, n
     if len(points):
         return points, colours
     lips = subject.tracking.neutral[[78, 308, 13, 14]]
-    low, high = lips.min(0), lips.max(0) + [0, 0.005, MOUTH_DEPTH]
+    low, high = lips.min(0), lips.max(0) + np.array([0, 0.005, MOUTH_DEPTH])
     return rng.uniform(low, high, (count, 3)), np.full((count, 3), 0.15)
 
 

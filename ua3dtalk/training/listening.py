@@ -20,7 +20,7 @@ from ua3dtalk.errors import DataError
 from ua3dtalk.face.lips import lip_shapes
 from ua3dtalk.field.conditioners import LipReader
 from ua3dtalk.rendering.controls import speech_windows
-from ua3dtalk.rendering.head import build_reader
+from ua3dtalk.rendering.head import build_reader, reading
 from ua3dtalk.speech.windows import MEL_PER_FRAME
 from ua3dtalk.subject import TOKENS_PER_FRAME, Subject
 from ua3dtalk.training.settings import AudioSettings
@@ -57,20 +57,30 @@ def fit_listening(subject: Subject, settings: AudioSettings) -> Listening:
     """
     frames = np.arange(subject.frame_count)
     train = subject.train_frames[subject.landmarks.valid[subject.train_frames]]
-    if len(train) < 2 * BLOCKS + 2 * GAP:
-        raise DataError(f"{subject.root}: {len(train)} training frames show a face, at least {2 * BLOCKS + 2 * GAP} are needed: give a longer clip")
+    heard = _heard_alone(subject, train, settings.radius)
+    if len(heard) < 2 * BLOCKS + 2 * GAP:
+        raise DataError(
+            f"{subject.root}: {len(heard)} training frames show a face, at least {2 * BLOCKS + 2 * GAP} are needed: "
+            "give a longer clip"
+        )
     teacher = lip_coefficients(subject, train, settings.mouth_coefficients)
     windows = speech_windows(subject.speech, subject.clips, frames, settings.radius)
-    mean, deviation = windows[train].mean(0), windows[train].std(0) + 1e-6
+    mean, deviation = windows[heard].mean(0), windows[heard].std(0) + 1e-6
     scale = window_weights(subject, settings) / deviation
     inputs = (windows - mean) * scale
-    dual, bias, correlation = cross_validated_ridge(inputs[train], teacher[train])
+    dual, bias, correlation = cross_validated_ridge(inputs[heard], teacher[heard])
     reader = LipReader(inputs.shape[1], settings.mouth_coefficients, settings.radius)
     reader.mean.copy_(torch.from_numpy(mean))
-    reader.weights.copy_(torch.from_numpy(scale[:, None] * (inputs[train].T @ dual)))
+    weights = inputs[heard].T @ dual
+    reader.weights.copy_(torch.from_numpy(scale[:, None] * weights))
     reader.bias.copy_(torch.from_numpy(bias))
-    read = inputs @ (inputs[train].T @ dual) + bias
+    read = inputs @ weights + bias
     return Listening(reader, teacher.astype(np.float32), read.astype(np.float32), correlation)
+
+
+def _heard_alone(subject: Subject, train: np.ndarray, radius: int) -> np.ndarray:
+    """The training frames whose windows of speech reach into no held-out frame."""
+    return np.concatenate([train[(train >= c.first) & (train < c.test_first - radius)] for c in subject.clips])
 
 
 def lip_coefficients(subject: Subject, train: np.ndarray, count: int) -> np.ndarray:
@@ -138,12 +148,10 @@ def save_listening(listening: Listening, out: Path, state: str) -> None:
 
 def load_listening(path: Path) -> Listening:
     """Read what `save_listening` wrote."""
-    try:
+    with reading(path):
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         reader = build_reader(
             {key.removeprefix("reader."): value for key, value in tensors.items() if key.startswith("reader.")}
         )
         return Listening(reader, tensors["teacher"].numpy(), tensors["read"].numpy(), tensors["correlation"].numpy())
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error

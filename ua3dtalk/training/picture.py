@@ -59,7 +59,8 @@ def plot(
 
     figure = Figure(figsize=(width / 100, 1.6 * len(series) + 0.3), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    for panel, (name, lines) in zip(figure.subplots(len(series), 1, sharex=True, squeeze=False)[:, 0], series.items(), strict=True):
+    panels = figure.subplots(len(series), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, (name, lines) in zip(panels, series.items(), strict=True):
         for line in lines if isinstance(lines, list) else [lines]:
             panel.plot(np.arange(len(line)) * step, line, linewidth=0.9)
         panel.set_ylabel(name, fontsize=8)
@@ -120,5 +121,5 @@ def listening_picture(subject: Subject, listening: Listening, picture: Path) -> 
             listening.read[test, index],
         ]
         for index in range(min(4, listening.teacher.shape[1]))
-    }
+    } or {"no lip shapes are read": np.zeros(len(test))}
     save(plot(series, 1200, "seconds of held-out frames (true, read)", 1 / FPS), picture)
