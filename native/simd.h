@@ -60,6 +60,14 @@ UA3D_INLINE uint32_t bits(VecMask m) { return (uint32_t)_mm_movemask_ps((__m128)
 UA3D_INLINE Vec min(Vec a, Vec b) { return (Vec)_mm_min_ps((__m128)a, (__m128)b); }
 UA3D_INLINE Vec max(Vec a, Vec b) { return (Vec)_mm_max_ps((__m128)a, (__m128)b); }
 UA3D_INLINE Vec sqrt(Vec a) { return (Vec)_mm_sqrt_ps((__m128)a); }
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+UA3D_INLINE uint32_t bits(VecMask m) {
+    const Bits place = {1, 2, 4, 8};
+    return (uint32_t)vaddvq_s32((int32x4_t)(m & place));
+}
+UA3D_INLINE Vec min(Vec a, Vec b) { return (Vec)vminq_f32((float32x4_t)a, (float32x4_t)b); }
+UA3D_INLINE Vec max(Vec a, Vec b) { return (Vec)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
+UA3D_INLINE Vec sqrt(Vec a) { return (Vec)vsqrtq_f32((float32x4_t)a); }
 #else
 UA3D_INLINE uint32_t bits(VecMask m) {
     uint32_t result = 0;
