@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from ua3dtalk.subject import Subject
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,3 +27,11 @@ def clips() -> Path:
     if not (folder / "video").is_dir():
         pytest.skip("the real clips are not here: name their folder in UA3DTALK_CLIPS")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """A drawn talking head, 64 px and 60 frames (`tests/tiny_subject.py`); for reading only."""
+    from tiny_subject import write_tiny_subject
+
+    return write_tiny_subject(tmp_path_factory.mktemp("tiny") / "tiny")
