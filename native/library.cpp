@@ -1,8 +1,8 @@
 // What every variant of the library tells about itself, and the pool of memory blocks.
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <new>
-#include <utility>
 
 #include "interface.h"
 #include "memory.h"
@@ -29,11 +29,12 @@ namespace {
 
 constexpr size_t HEADER = 64;  // holds the block's size and keeps the alignment
 constexpr int SLOTS = 32;      // free blocks kept
-constexpr size_t LARGEST_KEPT = size_t(64) << 20;
+constexpr size_t KEPT_MAX = size_t(256) << 20;  // bytes of all free blocks together
 
 struct Pool {
     std::mutex mutex;
     char *free_blocks[SLOTS] = {};
+    size_t kept = 0;  // bytes
 };
 
 Pool &pool() {
@@ -43,7 +44,7 @@ Pool &pool() {
 
 size_t &size_of(char *block) { return *reinterpret_cast<size_t *>(block); }
 
-// The smallest kept block that fits without wasting more than half of it, or null.
+// The smallest kept block that fits without wasting more than three quarters of it, or null.
 char *take_kept(size_t bytes) {
     Pool &p = pool();
     std::lock_guard<std::mutex> lock(p.mutex);
@@ -55,6 +56,7 @@ char *take_kept(size_t bytes) {
     if (!best) return nullptr;
     char *block = *best;
     *best = nullptr;
+    p.kept -= size_of(block);
     return block;
 }
 
@@ -74,18 +76,15 @@ void *take_block(size_t bytes) {
 
 void return_block(void *pointer) {
     char *block = static_cast<char *>(pointer) - HEADER;
-    if (size_of(block) <= LARGEST_KEPT) {
+    {
         Pool &p = pool();
         std::lock_guard<std::mutex> lock(p.mutex);
-        char **smallest = nullptr;
-        for (char *&slot : p.free_blocks) {
-            if (!slot) {
-                slot = block;
-                return;
-            }
-            if (!smallest || size_of(slot) < size_of(*smallest)) smallest = &slot;
+        char **free_slot = std::find(p.free_blocks, p.free_blocks + SLOTS, nullptr);
+        if (free_slot != p.free_blocks + SLOTS && p.kept + size_of(block) <= KEPT_MAX) {
+            p.kept += size_of(block);
+            *free_slot = block;
+            return;
         }
-        if (size_of(*smallest) < size_of(block)) std::swap(*smallest, block);
     }
     free(block);
 }

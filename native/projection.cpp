@@ -66,8 +66,8 @@ UA3D_INLINE void project_lanes(const Camera &c, const Lanes *mean, const Lanes *
     s.u[0] = s.p[0] * s.inverse_z, s.u[1] = s.p[1] * s.inverse_z;
     s.clamped[0] = clamp(s.u[0], c.low_x, c.high_x), s.clamped[1] = clamp(s.u[1], c.low_y, c.high_y);
     rotation(s);
-    s.J[0][0] = c.fx * s.inverse_z, s.J[0][1] = lanes(0.0f) - s.J[0][0] * s.clamped[0];
-    s.J[1][0] = c.fy * s.inverse_z, s.J[1][1] = lanes(0.0f) - s.J[1][0] * s.clamped[1];
+    s.J[0][0] = c.fx * s.inverse_z, s.J[0][1] = -s.J[0][0] * s.clamped[0];
+    s.J[1][0] = c.fy * s.inverse_z, s.J[1][1] = -s.J[1][0] * s.clamped[1];
     for (int a = 0; a < 2; a++) {
         for (int k = 0; k < 3; k++) s.U[a][k] = s.J[a][0] * c.R[a][k] + s.J[a][1] * c.R[2][k];
         for (int k = 0; k < 3; k++) {
@@ -121,7 +121,7 @@ void finish_batch(const Camera &c, const Projected &s, Lanes extents, Mask in_de
 
     alignas(64) float columns[8][LANES];
     const Lanes results[8] = {radius[0], radius[1], screen[0], screen[1], s.p[2],
-                              yy * inverse, lanes(0.0f) - xy * inverse, xx * inverse};
+                              yy * inverse, -xy * inverse, xx * inverse};
     for (int k = 0; k < 8; k++) store(columns[k], results[k]);
     for (int i = 0; i < count; i++) {
         int64_t g = begin + i;

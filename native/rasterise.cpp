@@ -47,7 +47,7 @@ template <int C> struct Sums {
 #pragma GCC unroll 16
         for (int c = 0; c < C; c++) value[c] += weight * features[c];
     }
-    void write(float *out, int) const {
+    void write(float *out) const {
         for (int c = 0; c < C; c++) store(out + c * LANES, value[c]);
     }
 };
@@ -60,7 +60,7 @@ template <> struct Sums<0> {
         for (int c = 0; c < channels; c++)
             store(value + c * LANES, load(value + c * LANES) + weight * features[c]);
     }
-    void write(float *, int) const {}  // `out` is the memory that was summed in
+    void write(float *) const {}  // `out` is the memory that was summed in
 };
 
 struct BlockResult {
@@ -100,7 +100,7 @@ void composite_block(const Work &work, const int32_t *ids, const int32_t *places
         T = next;
         sums.add(weight, row + ROW, channels);
     }
-    sums.write(result.sums, channels);
+    sums.write(result.sums);
     store(result.transmittance, max(T, final_T));
 }
 
