@@ -72,7 +72,7 @@ def forward_backward(render: Callable, inputs: Inputs, size: int, upstream: Tens
         x.grad = None
 
 
-def milliseconds(run: Callable[[], None], seconds: float, clock: Callable[[], float]) -> float:
+def milliseconds(run: Callable[[], object], seconds: float, clock: Callable[[], float]) -> float:
     """Median over as many runs as fit into the time, at least three; two more before them warm up."""
     times: list[float] = []
     begin = time.perf_counter()
