@@ -125,8 +125,7 @@ def _encode_sound(container: Any, voice: Any, sound: np.ndarray, rate: int) -> N
         piece.pts = None
         fifo.write(piece)
     position = 0
-    while fifo.samples:
-        packet = fifo.read(min(1024, fifo.samples))
+    while (packet := fifo.read(1024, partial=True)) is not None:
         packet.pts, position = position, position + packet.samples
         container.mux(voice.encode(packet))
     container.mux(voice.encode(None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 
 from ua3dtalk.demo.backdrop import backdrop
-from ua3dtalk.demo.figure import LASH, Figure, figure_arrays, figure_from_arrays
+from ua3dtalk.demo.figure import EYE, LASH, Figure, figure_arrays, figure_from_arrays
 from ua3dtalk.demo.hair import Strands
 from ua3dtalk.demo.light import (
     LAMPS,
@@ -26,10 +27,11 @@ from ua3dtalk.demo.light import (
 )
 from ua3dtalk.demo.mesh_raster import mesh_interpolate, mesh_rasterise
 from ua3dtalk.demo.paint import Paint, paint
-from ua3dtalk.demo.pose import ROW, apply, bend, camera, head_pose, project, soft_shape
+from ua3dtalk.demo.pose import ROW, Posed, apply, bend, camera, head_frame, head_pose, project, soft_shape
 from ua3dtalk.subject import Region
 
 OVERSAMPLE = 2
+LIFT_OFF = np.float32(0.0015)  # m that a surface is lifted off itself before it looks for the lamp
 SOFTEN = 4  # rounds of averaging that blur a shadow's edge
 CASTING = 3  # every third hair casts a shadow, three times as wide
 STRAND_REGION = {"hair": Region.HAIR, "brows": Region.BROWS}
@@ -61,6 +63,11 @@ class Scene:
     @cached_property
     def means(self):  # type: ignore[no-untyped-def]
         return neighbours(self.figure.triangles, len(self.figure.rest))
+
+    @cached_property
+    def eyeballs(self) -> np.ndarray:
+        """[F] True for the vertices of the eyes."""
+        return self.figure.part == EYE
 
     @cached_property
     def two_sided(self) -> np.ndarray:
@@ -147,6 +154,16 @@ def strand_tangents(points: np.ndarray) -> np.ndarray:
     return np.where(length > 1e-7, tangent / np.maximum(length, 1e-12), np.array([0, 1, 0], points.dtype))
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """vertices [n, 3] camera space, their colours [n, 3], triangles [m, 3] and their regions [m]."""
+
+    vertices: np.ndarray
+    colours: np.ndarray
+    triangles: np.ndarray
+    regions: np.ndarray
+
+
 def draw(scene: Scene, blendshapes: np.ndarray, head: np.ndarray, torso: np.ndarray, size: int) -> Frame:
     """Draw one frame at `size` px.
 
@@ -157,44 +174,51 @@ def draw(scene: Scene, blendshapes: np.ndarray, head: np.ndarray, torso: np.ndar
     posed = bend(figure, blendshapes, head, torso)
     strands = {name: _place(figure, strand, blendshapes, posed.head) for name, strand in figure.strands.items()}
     crosses = face_crosses(posed.vertices, figure.triangles)
-    normals = vertex_normals(crosses, scene.normal_sums)
-    thin = strands["hair"][::CASTING, ::2]
-    casters = np.concatenate([posed.vertices, ribbon(thin, CASTING * figure.strands["hair"].width[::2])])
-    towards_lamp = figure.triangles[crosses @ LAMPS[0].direction > 0]
-    caster_triangles = np.concatenate([towards_lamp, ribbon_triangles(*thin.shape[:2]) + len(posed.vertices)])
-    key = LAMPS[0].direction
-    centre = posed.head[:3, 3] + np.array([0, 0.02, 0.05])
-    receivers = np.concatenate([posed.vertices + np.float32(0.0015) * normals, strands["hair"].reshape(-1, 3)])
-    lit = shadow(casters, caster_triangles, receivers, key, centre, 0.004)
-    surface_lit, hair_lit = lit[: len(posed.vertices)], lit[len(posed.vertices) :].reshape(strands["hair"].shape[:2])
-    for _ in range(SOFTEN):
-        surface_lit = scene.means @ surface_lit
-    colours = [shade_surface(posed.vertices, normals, scene.paint, scene.sky, surface_lit, figure.eyes)]
     front = (crosses * posed.vertices[figure.triangles[:, 0]]).sum(axis=1) < 0
-    front |= scene.two_sided
-    vertices, triangles, regions = [posed.vertices], [figure.triangles[front]], [figure.region[front]]
-    first = len(posed.vertices)
-    for name, points in strands.items():
-        strand = figure.strands[name]
-        share = 0.25 + 0.75 * hair_lit if name == "hair" else np.ones(points.shape[:2], np.float32)
-        share = share * scene.strand_sky[name]
-        light = shade_strands(
-            points, strand_tangents(points), strand.shade, scene.strand_sky[name], share, *STRAND_LOOK[name]
-        )
-        colours.append(np.repeat(light.reshape(-1, 3), 2, axis=0))
-        edge = ribbon(points, strand.width)
-        vertices.append(edge)
-        triangles.append(scene.ribbons[name] + first)
-        regions.append(np.full(len(scene.ribbons[name]), STRAND_REGION[name], np.uint8))
-        first += len(edge)
-    return _compose(
-        np.concatenate(vertices),
-        np.concatenate(triangles),
-        np.concatenate(colours),
-        np.concatenate(regions),
-        size,
-        posed.head,
+    triangles, regions = (array[front | scene.two_sided] for array in (figure.triangles, figure.region))
+    seen = np.zeros(len(posed.vertices), bool)
+    seen[triangles.ravel()] = True
+    normals = vertex_normals(crosses, scene.normal_sums)
+    lit, hair_lit = _lamp_light(scene, posed, strands["hair"], crosses, normals, seen)
+    colours = np.zeros_like(posed.vertices)
+    colours[seen] = shade_surface(
+        posed.vertices[seen], normals[seen], scene.paint.of(seen), scene.sky[seen], lit[seen], scene.eyeballs[seen]
     )
+    drawn = [_Drawn(posed.vertices, colours, triangles, regions)]
+    drawn += [
+        _draw_strands(scene, name, points, hair_lit if name == "hair" else None) for name, points in strands.items()
+    ]
+    return Frame(*_compose(drawn, size), posed.head @ head_frame())
+
+
+def _lamp_light(
+    scene: Scene, posed: Posed, hair: np.ndarray, crosses: np.ndarray, normals: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Share of the key lamp that reaches the surface [F] and the hair [C, P]; every few hairs cast, but wider."""
+    figure, key = scene.figure, LAMPS[0].direction
+    thin = hair[::CASTING, ::2]
+    casters = np.concatenate([posed.vertices, ribbon(thin, CASTING * figure.strands["hair"].width[::2])])
+    towards = figure.triangles[crosses @ key > 0]
+    triangles = np.concatenate([towards, ribbon_triangles(*thin.shape[:2]) + len(posed.vertices)])
+    receivers = np.concatenate([posed.vertices[seen] + LIFT_OFF * normals[seen], hair.reshape(-1, 3)])
+    centre = posed.head[:3, 3] + np.array([0, 0.02, 0.05])
+    light = shadow(casters, triangles, receivers, key, centre, 0.004)
+    count = int(seen.sum())
+    surface = np.ones(len(seen), np.float32)
+    surface[seen] = light[:count]
+    for _ in range(SOFTEN):
+        surface = scene.means @ surface
+    return surface, light[count:].reshape(hair.shape[:2])
+
+
+def _draw_strands(scene: Scene, name: str, points: np.ndarray, lit: np.ndarray | None) -> _Drawn:
+    """Strands [C, P, 3] as ribbons; lit [C, P] is the key lamp's share, None: all of it."""
+    strand, sky = scene.figure.strands[name], scene.strand_sky[name]
+    share = sky if lit is None else sky * (0.25 + 0.75 * lit)  # light also comes through hair
+    light = shade_strands(points, strand_tangents(points), strand.shade, sky, share, *STRAND_LOOK[name])
+    triangles = scene.ribbons[name]
+    regions = np.full(len(triangles), STRAND_REGION[name], np.uint8)
+    return _Drawn(ribbon(points, strand.width), np.repeat(light.reshape(-1, 3), 2, axis=0), triangles, regions)
 
 
 def _place(figure: Figure, strand: Strands, blendshapes: np.ndarray, to_camera: np.ndarray) -> np.ndarray:
@@ -207,17 +231,21 @@ def _place(figure: Figure, strand: Strands, blendshapes: np.ndarray, to_camera: 
     return apply(to_camera, points.reshape(-1, 3)).reshape(points.shape)
 
 
-def _compose(
-    vertices: np.ndarray, triangles: np.ndarray, colours: np.ndarray, regions: np.ndarray, size: int, head: np.ndarray
-) -> Frame:
-    large = size * OVERSAMPLE
-    ids, weights, _ = mesh_rasterise(project(camera(large), vertices), triangles, large, large)
-    light = mesh_interpolate(ids, weights, triangles, colours)
-    small = (size, size)
+def _compose(drawn: Sequence[_Drawn], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image uint8 [size, size, 3] and regions uint8 [size, size]."""
+    large, small = size * OVERSAMPLE, (size, size)
+    firsts = np.cumsum([0, *(len(part.vertices) for part in drawn)])
+    vertices = project(camera(large), np.concatenate([part.vertices for part in drawn]))
+    triangles = np.concatenate(
+        [part.triangles + np.int32(first) for part, first in zip(drawn, firsts[:-1], strict=True)]
+    )
+    ids, weights, _ = mesh_rasterise(vertices, triangles, large, large)
+    light = mesh_interpolate(ids, weights, triangles, np.concatenate([part.colours for part in drawn]))
     surface = cv2.resize(light, small, interpolation=cv2.INTER_AREA)
     share = cv2.resize((ids >= 0).astype(np.float32), small, interpolation=cv2.INTER_AREA)
-    labels = np.append(regions, np.uint8(Region.BACKGROUND))[ids]  # -1, no triangle, is the last
-    return Frame(encode(surface + (1 - share)[..., None] * backdrop_cached(size)), majority(labels), head)
+    regions = np.concatenate([*(part.regions for part in drawn), np.array([Region.BACKGROUND], np.uint8)])
+    image = encode(surface + (1 - share)[..., None] * backdrop_cached(size))
+    return image, majority(regions[ids])  # -1, no triangle, is the last
 
 
 def majority(labels: np.ndarray) -> np.ndarray:

@@ -71,11 +71,6 @@ class Figure:
     strands: Mapping[str, Strands]
 
     @property
-    def eyes(self) -> slice:
-        """The vertices of both eyeballs."""
-        return slice(self.eye_first, self.eye_first + 2 * self.eye_count)
-
-    @property
     def soft(self) -> int:
         """S, how many vertices follow the shapes."""
         return self.deltas.shape[1]

@@ -135,13 +135,18 @@ def occlusion(
 
 
 def shade_surface(
-    vertices: np.ndarray, normals: np.ndarray, paint: Paint, sky_share: np.ndarray, lamp_share: np.ndarray, eyes: slice
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    paint: Paint,
+    sky_share: np.ndarray,
+    lamp_share: np.ndarray,
+    eyes: np.ndarray,
 ) -> np.ndarray:
     """[F, 3] linear light towards the camera.
 
     Args:
         sky_share [F]: from `occlusion`; lamp_share [F]: from `shadow`, for the lamps that cast;
-        eyes: the balls' vertices.
+        eyes [F]: True on the eyeballs.
     """
     view = -vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
     sky_share = sky_share[:, None]

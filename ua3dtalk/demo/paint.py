@@ -28,6 +28,10 @@ class Paint:
     power: np.ndarray
     through: np.ndarray
 
+    def of(self, which: np.ndarray) -> Paint:
+        """Of some vertices."""
+        return Paint(self.albedo[which], self.gloss[which], self.power[which], self.through[which])
+
 
 def paint(figure: Figure) -> Paint:
     """Colour all vertices from their rest positions."""

@@ -82,7 +82,7 @@ FIRM = {
     "bite": ("mouthRollLower", "jawOpen"),
 }
 RATE = 100  # Hz of the fine time line
-BEFORE, AFTER = 0.055, 0.065  # s, how fast a pull rises and falls
+BEFORE, AFTER = 0.042, 0.048  # s, how fast a pull rises and falls
 
 # What the face adds while speaking with an emotion (full strength); pairs without side mean both sides.
 EMOTIONS: dict[str, dict[str, float]] = {
@@ -146,7 +146,7 @@ def lip_channels(phonemes: Sequence[Phoneme], frames: int) -> dict[str, np.ndarr
         pull = STRENGTH.get(viseme, 1.0) * (1 + 0.25 * stress) * np.exp(-(np.minimum(distance, 40) ** 1.25))
         target = VISEMES[viseme]
         for row, channel in enumerate(LIPS):
-            strength = pull * (4.0 if channel in FIRM.get(viseme, ()) else 1.0)
+            strength = pull * (3.0 if channel in FIRM.get(viseme, ()) else 1.0)
             weights[row] += strength
             total[row] += strength * target.get(channel, 0.0) * (1 + 0.12 * stress)
     fine = gaussian_filter1d(total / weights, 1.6, axis=1, mode="nearest")

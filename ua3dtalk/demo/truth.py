@@ -13,7 +13,7 @@ from ua3dtalk.demo.performance import Motion
 from ua3dtalk.demo.pose import ROW, head_frame, head_pose, project
 from ua3dtalk.demo.script import Performance
 from ua3dtalk.face.mesh import BLENDSHAPE_NAMES
-from ua3dtalk.subject import FPS
+from ua3dtalk.subject import FPS, Region
 
 REGION_COLOURS = np.array(
     [[20, 20, 20], [232, 190, 160], [120, 70, 20], [60, 90, 230], [240, 220, 90], [90, 200, 90], [220, 60, 70],
@@ -107,14 +107,17 @@ def _closed_gap(figure: Figure, marks: Mapping[str, int]) -> float:
 def contact_sheet(
     path: Path, video: np.ndarray, regions: np.ndarray, performance: Performance, tile: int = 256
 ) -> None:
-    """A row of frames for each emotion; the last tile of a row shows the regions of the one before it."""
+    """A row of five frames with open eyes for each emotion; at its end the regions of the last one."""
     rows = []
     for first, end in performance.stretches:
-        picks = np.linspace(first, end - 1, 6).astype(int)[:5]
-        tiles = [video[index] for index in picks] + [REGION_COLOURS[regions[picks[-1]]]]
-        rows.append(
-            np.concatenate(
-                [np.asarray(Image.fromarray(t).resize((tile, tile), Image.Resampling.BOX)) for t in tiles], axis=1
-            )
-        )
+        middles = first + (np.arange(5) + 0.5) / 5 * (end - first)
+        picks = [_open_eyes(regions, max(int(middle) - 8, first), min(int(middle) + 8, end)) for middle in middles]
+        pictures = [*(video[index] for index in picks), REGION_COLOURS[regions[picks[-1]]]]
+        tiles = [Image.fromarray(picture).resize((tile, tile), Image.Resampling.BOX) for picture in pictures]
+        rows.append(np.concatenate([np.asarray(picture) for picture in tiles], axis=1))
     Image.fromarray(np.concatenate(rows)).save(path, optimize=True)
+
+
+def _open_eyes(regions: np.ndarray, first: int, end: int) -> int:
+    """The frame of first .. end - 1 that shows most of the eyes."""
+    return first + int((regions[first:end] == Region.EYES).sum(axis=(1, 2)).argmax())
