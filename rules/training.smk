@@ -45,6 +45,7 @@ rule train_mouth:
     input:
         **BUNDLE,
         audio="results/{actor}/model/audio.safetensors",
+        perceptual=perceptual_weights("train_mouth"),
     output:
         model="results/{actor}/model/mouth.safetensors",
         picture=report(
@@ -72,6 +73,7 @@ rule train_face:
     input:
         **BUNDLE,
         audio="results/{actor}/model/audio.safetensors",
+        perceptual=perceptual_weights("train_face"),
     output:
         model="results/{actor}/model/face.safetensors",
         picture=report(
@@ -99,6 +101,7 @@ rule train_fuse:
     input:
         **BUNDLE,
         audio="results/{actor}/model/audio.safetensors",
+        perceptual=perceptual_weights("train_fuse"),
         mouth="results/{actor}/model/mouth.safetensors",
         face="results/{actor}/model/face.safetensors",
     output:

@@ -11,6 +11,7 @@ with job(snakemake) as run:
         subject=run.subject,
         branch=run.rule.removeprefix("train_"),
         audio=Path(snakemake.input.audio),
+        perceptual=Path(snakemake.input.perceptual) if snakemake.input.perceptual else None,
         out=Path(snakemake.output.model),
         picture=Path(snakemake.output.picture),
         settings=run.settings,

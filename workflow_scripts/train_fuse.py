@@ -12,6 +12,7 @@ with job(snakemake) as run:
         audio=Path(snakemake.input.audio),
         face=Path(snakemake.input.face),
         mouth=Path(snakemake.input.mouth),
+        perceptual=Path(snakemake.input.perceptual) if snakemake.input.perceptual else None,
         out=Path(snakemake.output.model),
         picture=Path(snakemake.output.picture),
         settings=run.settings,

@@ -18,7 +18,8 @@ from ua3dtalk.rendering.head import BranchNet, Controls
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.splat.densify import Densifier
-from ua3dtalk.training.objectives import motion_size, photometric
+from ua3dtalk.training.objectives import motion_size, perceptual_patch, photometric
+from ua3dtalk.perceptual import PerceptualDistance
 from ua3dtalk.training.poses import PoseCorrections
 from ua3dtalk.training.schedule import linear, log_linear, net_factor
 from ua3dtalk.training.settings import BranchTraining, TrainingSettings
@@ -51,6 +52,7 @@ class BranchTrainer:
         settings: all of training; own: this branch's part.
         extent: radius of the scene in m, which scales the positions' rate.
         poses: corrections of the training frames' cameras, or None.
+        perceptual: network of the perceptual loss, or None.
     """
 
     def __init__(
@@ -62,10 +64,12 @@ class BranchTrainer:
         own: BranchTraining,
         extent: float,
         poses: PoseCorrections | None,
-        generator: torch.Generator,
+        perceptual: PerceptualDistance | None,
+        seed: int,
     ) -> None:
         self.cloud, self.net, self.controls = cloud, net, controls
         self.settings, self.own, self.extent, self.poses = settings, own, extent, poses
+        self.perceptual, self.seed = perceptual, seed
         self.iteration = 0
         self.gaussian_optimisers = self._gaussian_optimisers()
         self.net_optimiser = self._net_optimiser()
@@ -73,7 +77,7 @@ class BranchTrainer:
             own.densify.gradient_threshold,
             max_gaussians=own.densify.max_gaussians,
             extent=extent,
-            generator=generator,
+            generator=torch.Generator().manual_seed(seed),
         )
 
     def _gaussian_optimisers(self) -> dict[str, torch.optim.Adam]:
@@ -127,6 +131,10 @@ class BranchTrainer:
         loss = loss + example.penalties(layer, edits)
         if edits is not None:
             loss = loss + self.own.motion_weight * motion_size(edits)
+        if self._perceives():
+            rng = np.random.default_rng((self.seed, self.iteration, 1))
+            patch = perceptual_patch(self.perceptual, picture, example.target, self.settings.perceptual_patch, rng)
+            loss = loss + self.own.perceptual_weight * patch
         value = float(loss.detach())
         if not np.isfinite(value):
             raise DataError(
@@ -137,6 +145,10 @@ class BranchTrainer:
         self._update(layer, example)
         self.iteration += 1
         return value
+
+    def _perceives(self) -> bool:
+        start = self.own.perceptual_from
+        return self.perceptual is not None and start is not None and self.iteration >= start
 
     def _edits(self, frame: int) -> Edits:
         parts = self.net.field.position_parts(self.cloud.means)

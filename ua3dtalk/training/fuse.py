@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from ua3dtalk.errors import DataError
+from ua3dtalk.perceptual import PerceptualDistance
 from ua3dtalk.rendering.compose import compose, draw
 from ua3dtalk.rendering.controls import ControlTrack
 from ua3dtalk.rendering.head import Head, TrainedBranch
 from ua3dtalk.training.frames import Frames
-from ua3dtalk.training.objectives import photometric
+from ua3dtalk.training.objectives import perceptual_patch, photometric
 from ua3dtalk.training.settings import TrainingSettings
 
 TRAINED = ("sh", "raw_opacities")
@@ -24,11 +25,21 @@ class FuseTrainer:
 
     Args:
         head: the trained branches; controls: drives every frame; frames: the actor's training material.
+        perceptual: network of the perceptual loss, or None.
     Source: TalkingGaussian, fuse stage. The rates are set after a checkpoint is loaded (the release loses them there).
     """
 
-    def __init__(self, head: Head, controls: ControlTrack, frames: Frames, settings: TrainingSettings) -> None:
+    def __init__(
+        self,
+        head: Head,
+        controls: ControlTrack,
+        frames: Frames,
+        settings: TrainingSettings,
+        perceptual: PerceptualDistance | None,
+        seed: int,
+    ) -> None:
         self.head, self.controls, self.frames, self.settings = head, controls, frames, settings
+        self.perceptual, self.seed = perceptual, seed
         self.iteration = 0
         self._branches: dict[str, TrainedBranch] = {"face": head.face, "mouth": head.mouth}
         with torch.no_grad():
@@ -62,7 +73,15 @@ class FuseTrainer:
         Raises:
             DataError: the loss is not a number.
         """
-        loss = photometric(self.picture(frame), self.frames.picture(frame), self.settings.ssim_weight)
+        picture, target = self.picture(frame), self.frames.picture(frame)
+        loss = photometric(picture, target, self.settings.ssim_weight)
+        start = self.settings.fuse.perceptual_from
+        if self.perceptual is not None and start is not None and self.iteration >= start:
+            window = self.frames.head_window(frame, 0)
+            rng = np.random.default_rng((self.seed, self.iteration, 1))
+            head = (window.rows, window.columns)
+            patch = perceptual_patch(self.perceptual, picture[head], target[head], self.settings.perceptual_patch, rng)
+            loss = loss + self.settings.fuse.perceptual_weight * patch
         value = float(loss.detach())
         if not np.isfinite(value):
             raise DataError(f"training broke at iteration {self.iteration} of the fuse stage: the loss is {value}")

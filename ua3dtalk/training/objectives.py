@@ -5,10 +5,12 @@ Source: TalkingGaussian and UA-3DTalk's released schedule (method: stages mouth,
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ua3dtalk.field.branch import Edits
+from ua3dtalk.perceptual import PerceptualDistance
 from ua3dtalk.training.ssim import l1_ssim
 
 GREEN = (0.0, 1.0, 0.0)  # a colour that no face has: what should be empty must let it through
@@ -17,6 +19,20 @@ GREEN = (0.0, 1.0, 0.0)  # a colour that no face has: what should be empty must 
 def photometric(picture: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
     """L1 + weight (1 - SSIM) of pictures [h, w, 3]."""
     return l1_ssim(picture, target, 1.0, ssim_weight)
+
+
+def perceptual_patch(
+    distance: PerceptualDistance, picture: Tensor, target: Tensor, side: int, rng: np.random.Generator
+) -> Tensor:
+    """Perceptual distance of one random patch of at most `side` px of pictures [h, w, 3].
+
+    The released code cuts the whole picture into patches of 32 to 96 px; one patch a step asks the same on average.
+    """
+    height, width = picture.shape[:2]
+    top = int(rng.integers(0, max(height - side, 0) + 1))
+    left = int(rng.integers(0, max(width - side, 0) + 1))
+    rows, columns = slice(top, top + side), slice(left, left + side)
+    return distance.loss(picture[rows, columns], target[rows, columns])
 
 
 def silhouette(alpha: Tensor, mask: Tensor) -> Tensor:

@@ -33,7 +33,8 @@ class PoseCorrections:
         if self._rows is None or self._rows.grad is None:
             return
         index = torch.tensor([[self._frame]], device=self.corrections.device)
-        self.corrections.grad = torch.sparse_coo_tensor(index, self._rows.grad[None], self.corrections.shape)
+        row, shape = self._rows.grad[None], self.corrections.shape
+        self.corrections.grad = torch.sparse_coo_tensor(index, row, shape, check_invariants=False)
         self._optimiser.step()
         self.corrections.grad = None
         self._rows = None

@@ -64,7 +64,7 @@ class BranchTraining(Settings):
     motion_weight: float = 1e-5
     silhouette_weight: float = 1e-3
     attention_weight: float = 1e-4
-    perceptual_from: int | None = Field(None, description="from here patches are compared by LPIPS as well")
+    perceptual_from: int | None = Field(None, description="from here a patch is compared by a network as well")
     perceptual_weight: float = 0.5
 
 
@@ -95,9 +95,10 @@ class TrainingSettings(Settings):
     plane_sides: tuple[int, ...] = Field((16, 25, 38), description="cells of the tri-plane's sides, one per scale")
     plane_channels: int = 4
     hidden: int = 64
-    perceptual: Literal["none", "lpips_squeeze_proxy", "lpips_alex"] = Field(
-        "none", description="network of the perceptual loss"
+    perceptual: Literal["none", "squeeze_features", "lpips_alex"] = Field(
+        "squeeze_features", description="network of the perceptual loss"
     )
+    perceptual_patch: int = Field(96, ge=32, description="side of the patch that a step compares by it, px")
     checkpoint_seconds: float = Field(20.0, gt=0, description="a killed run loses at most this much work")
     device: str = "auto"
     rasteriser: Literal["auto", "reference", "native", "gsplat"] = "auto"

@@ -12,6 +12,7 @@ import torch
 
 from ua3dtalk.device import choose_device
 from ua3dtalk.field.branch import BranchShape
+from ua3dtalk.perceptual import PerceptualDistance, load_perceptual
 from ua3dtalk.rendering.controls import ControlTrack
 from ua3dtalk.rendering.head import BranchNet, Head, TrainedBranch, load_branch, save_branch, save_head
 from ua3dtalk.splat.cloud import Cloud
@@ -72,6 +73,7 @@ def train_branch(
     subject: Subject,
     branch: Name,
     audio: Path,
+    perceptual: Path | None,
     out: Path,
     picture: Path,
     settings: TrainingSettings,
@@ -82,7 +84,7 @@ def train_branch(
     """Train one branch from the actor's bundle; a killed run goes on from its checkpoint with the same result."""
     own = settings.face if branch == "face" else settings.mouth
     kind, device = KINDS[branch], choose_device(settings.device)
-    trainer = _start(subject, branch, load_listening(audio), settings, seed, device)
+    trainer = _start(subject, branch, load_listening(audio), settings, _network(settings, perceptual), seed, device)
     frames, curriculum = Frames(subject, device), curriculum_of(subject)
     saved, curve = Checkpoint(checkpoint, state, settings.checkpoint_seconds), Curve()
     content = saved.load()
@@ -108,6 +110,7 @@ def train_fuse(
     audio: Path,
     face: Path,
     mouth: Path,
+    perceptual: Path | None,
     out: Path,
     picture: Path,
     settings: TrainingSettings,
@@ -120,7 +123,7 @@ def train_fuse(
     listening = load_listening(audio)
     head = Head(load_branch(face), load_branch(mouth), listening.reader, settings.sh_degree).to(device)
     controls = _controls(subject, listening, settings, seed, device)
-    trainer = FuseTrainer(head, controls, Frames(subject, device), settings)
+    trainer = FuseTrainer(head, controls, Frames(subject, device), settings, _network(settings, perceptual), seed)
     saved, curve = Checkpoint(checkpoint, state, settings.checkpoint_seconds), Curve()
     content = saved.load()
     if content is not None:
@@ -146,7 +149,13 @@ def _controls(
 
 
 def _start(
-    subject: Subject, branch: Name, listening: Listening, settings: TrainingSettings, seed: int, device: torch.device
+    subject: Subject,
+    branch: Name,
+    listening: Listening,
+    settings: TrainingSettings,
+    perceptual: PerceptualDistance | None,
+    seed: int,
+    device: torch.device,
 ) -> BranchTrainer:
     """A branch before its first step."""
     own, kind = settings.face if branch == "face" else settings.mouth, KINDS[branch]
@@ -158,8 +167,14 @@ def _start(
     if net.encoder is not None:
         _normalise(net, subject)
     poses = PoseCorrections(subject.frame_count, own.pose_rate, device) if own.pose_rate else None
-    generator = torch.Generator().manual_seed(seed)
-    return BranchTrainer(cloud, net, controls, settings, own, scene_extent(subject), poses, generator)
+    return BranchTrainer(cloud, net, controls, settings, own, scene_extent(subject), poses, perceptual, seed)
+
+
+def _network(settings: TrainingSettings, weights: Path | None) -> PerceptualDistance | None:
+    """The network of the perceptual loss, if the settings have one."""
+    if settings.perceptual == "none" or weights is None:
+        return None
+    return load_perceptual(settings.perceptual, weights)
 
 
 def _normalise(net: BranchNet, subject: Subject) -> None:

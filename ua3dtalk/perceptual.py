@@ -1,10 +1,13 @@
 """Perceptual distances: the difference of a network's normalised features, weighted by learned heads.
 
-Three variants with names of their own; their values do not compare with each other:
+It stands beside the rooms because training and metrics both use it. Variants with names of their own, whose values do
+not compare with each other:
 
 - ``st_lpips_alex``: ST-LPIPS, an AlexNet trained to tolerate shifts, with its own heads (Ghildyal and Liu, ECCV 2022).
 - ``lpips_squeeze_proxy``: LPIPS' heads for SqueezeNet (Zhang et al., CVPR 2018) over a SqueezeNet 1.1 whose weights
   come from another training framework. Close to LPIPS squeeze, but not it.
+- ``squeeze_features``: the same SqueezeNet, every channel counted alike: a loss that needs no heads and is not the
+  figure that the result is judged by.
 - ``lpips_alex``: official LPIPS, for whoever has torchvision's ImageNet AlexNet.
 
 The networks are written out here because neither torchvision nor the metrics' packages are needed for a dozen layers.
@@ -50,9 +53,25 @@ class PerceptualDistance:
     @torch.inference_mode()
     def features(self, images: np.ndarray) -> list[Tensor]:
         """Unit-length features of each stage of uint8 [n, H, W, 3]: [n, C, h, w] each."""
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        stages = self.trunk(((pixels - SHIFT) / SCALE).contiguous(memory_format=torch.channels_last))
-        return [stage / (stage.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for stage in stages]
+        return self._stages(torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1)
+
+    def _stages(self, pixels: Tensor) -> list[Tensor]:
+        """Unit-length features of pictures [n, 3, H, W] in -1..1."""
+        shift, scale = SHIFT.to(pixels.device), SCALE.to(pixels.device)
+        stages = self.trunk(((pixels - shift) / scale).contiguous(memory_format=torch.channels_last))
+        # Inside the root, so that features which are all zero have a gradient.
+        return [stage / (stage.square().sum(dim=1, keepdim=True) + 1e-20).sqrt() for stage in stages]
+
+    def loss(self, picture: Tensor, target: Tensor) -> Tensor:
+        """Distance of pictures [H, W, 3] in 0..1, with a gradient to the first."""
+        mine = self._stages(picture.permute(2, 0, 1)[None] * 2 - 1)
+        with torch.no_grad():
+            wanted = self._stages(target.permute(2, 0, 1)[None] * 2 - 1)
+        terms = [
+            ((x - y).square() * head.to(x.device)[:, None, None]).sum(dim=1).mean()
+            for head, x, y in zip(self.heads, mine, wanted, strict=True)
+        ]
+        return torch.stack(terms).sum()
 
     @torch.inference_mode()
     def between(self, first: list[Tensor], second: list[Tensor]) -> np.ndarray:
@@ -80,7 +99,7 @@ def load_perceptual(name: str, weights: Path) -> PerceptualDistance:
     """Open a distance by its name.
 
     Args:
-        name: ``st_lpips_alex``, ``lpips_squeeze_proxy`` or ``lpips_alex``.
+        name: ``st_lpips_alex``, ``lpips_squeeze_proxy``, ``squeeze_features`` or ``lpips_alex``.
         weights: alex_shift_tolerant.pth, squeezenet_weights.pkl or alexnet-owt-7be5be79.pth.
     """
     if name == "st_lpips_alex":
@@ -90,6 +109,9 @@ def load_perceptual(name: str, weights: Path) -> PerceptualDistance:
     if name == "lpips_squeeze_proxy":
         squeeze = squeezenet_from_arrays(weights)
         return PerceptualDistance(name, lambda x: squeezenet(squeeze, x), lpips_heads("squeeze", 7))
+    if name == "squeeze_features":
+        squeeze = squeezenet_from_arrays(weights)
+        return PerceptualDistance(name, lambda x: squeezenet(squeeze, x), [torch.ones(())[None]] * 7)
     if name == "lpips_alex":
         alex = _load(weights)
         return PerceptualDistance(name, lambda x: alexnet(alex, x), lpips_heads("alex", 5))

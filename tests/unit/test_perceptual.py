@@ -13,7 +13,7 @@ from ua3dtalk.array_pickle import read_numpy_pickle
 from ua3dtalk.assets import fetch
 from ua3dtalk.errors import AssetError
 from ua3dtalk.metrics import perceptual
-from ua3dtalk.metrics.perceptual import PerceptualDistance, limit_side, load_perceptual
+from ua3dtalk.perceptual import PerceptualDistance, limit_side, load_perceptual
 
 
 def weights_of(name: str) -> Path:
