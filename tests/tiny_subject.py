@@ -60,7 +60,8 @@ def write_tiny_subject(root: Path, frames: int = FRAMES, size: int = SIZE, seed:
     _write_clips(root, frames, size)
     _write_speech(root, rng, speech)
     _write_pictures(root, regions, torso)
-    depth = (points @ poses[:, :3, :3].swapaxes(1, 2) + poses[:, None, :3, 3])[..., 2:] * size
+    # Depth in pixels of the head's own distance, as the landmarker gives it.
+    depth = (points @ poses[:, :3, :3].swapaxes(1, 2) + poses[:, None, :3, 3])[..., 2:] * K[0, 0] / 0.6
     names = np.array(expression_basis().names)
     np.savez(
         root / "landmarks.npz",

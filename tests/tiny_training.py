@@ -1,0 +1,64 @@
+"""Settings under which a branch trains in a second, and heads for tests that only render."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ua3dtalk.field.branch import BranchShape
+from ua3dtalk.field.conditioners import LipReader
+from ua3dtalk.rendering.head import BranchNet, Head, TrainedBranch
+from ua3dtalk.splat.cloud import Cloud
+from ua3dtalk.subject import Subject
+from ua3dtalk.training.initial import face_points, mouth_points
+from ua3dtalk.training.settings import AudioSettings, BranchTraining, DensifySettings, FuseTraining, TrainingSettings
+
+LIPS, RADIUS = 3, 1
+
+
+def tiny_settings(**changed: Any) -> TrainingSettings:
+    """Everything that a long run does, within 40 iterations: warm-up, growth, poses, hair, freezing."""
+    branch: dict[str, Any] = {
+        "iterations": 40,
+        "warmup": 10,
+        "initial_gaussians": 150,
+        "densify": DensifySettings(start=6, stop=30, interval=8, gradient_threshold=1e-5, max_gaussians=300),
+        "halve_until": 30,
+        "curriculum_until": 30,
+        "curriculum_interval": 3,
+        "hair_interval": 2,
+        "hair_until": 35,
+        "pose_rate": 1e-4,
+    }
+    given = {
+        "audio": AudioSettings(mouth_coefficients=LIPS, radius=RADIUS),
+        "face": BranchTraining(**branch),
+        "mouth": BranchTraining(**branch, freeze_from=36),
+        "fuse": FuseTraining(iterations=30, perceptual_from=None),
+        "sh_degree": 1,
+        "plane_sides": (5, 8),
+        "plane_channels": 2,
+        "hidden": 16,
+        "perceptual": "none",
+    }
+    return TrainingSettings(**{**given, **changed})
+
+
+def tiny_head(subject: Subject, seed: int = 0, free_code: int = 0, motion: float = 0.5) -> Head:
+    """A head that nobody trained, but one that moves: decoders and reader hold random numbers."""
+    torch.manual_seed(seed)
+    width = subject.speech.features.shape[1]
+    shapes = {
+        "face": BranchShape(plane_sides=(5, 8), plane_channels=2, audio_code=LIPS + free_code, hidden=16),
+        "mouth": BranchShape(("audio",), ("position",), (5, 8), 2, audio_code=LIPS + free_code, hidden=16),
+    }
+    branches = []
+    for name, points in (("face", face_points(subject, 400, seed)), ("mouth", mouth_points(subject, 60, seed))):
+        net = BranchNet(shapes[name], width, free_code)
+        for parameter in net.field.decoder[-1].parameters():  # type: ignore[union-attr]
+            torch.nn.init.normal_(parameter, std=motion)
+        branches.append(TrainedBranch(Cloud.from_points(*points, sh_degree=1, opacity=0.8), net))
+    reader = LipReader((2 * RADIUS + 1) * (2 * width + 4 * 80), LIPS, RADIUS)
+    torch.nn.init.normal_(reader.weights, std=0.05)
+    return Head(branches[0], branches[1], reader, 1)
