@@ -15,7 +15,7 @@ from ua3dtalk import driver
 from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.config import load_config
 from ua3dtalk.errors import ConfigError
-from ua3dtalk.provenance import States
+from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States
 from ua3dtalk.workflow import failures
 
 min_version("9.0")

@@ -14,6 +14,12 @@ def asset(name):
     return [files[part] for part in FOLDERS[name]] if name in FOLDERS else files[name]
 
 
+def perceptual_weights(stage):
+    """The weights that the stage's setting `perceptual` asks for."""
+    name = PERCEPTUAL_WEIGHTS[CONFIG.stage(stage).perceptual]
+    return asset(name) if name else []
+
+
 def source_clips(wildcards):
     """The clips of an actor as the config names them; the built-in actor's is made first."""
     actor = CONFIG.actors[wildcards.actor]

@@ -1,7 +1,5 @@
 """Numbers that can be compared."""
 
-PERCEPTUAL_WEIGHTS = {"st_lpips_alex": "stlpips_alex", "lpips_squeeze_proxy": "squeezenet", "lpips_alex": "alexnet"}
-
 
 rule metrics:
     """Figures of the renders, of the truth itself and of three trivial opponents."""
@@ -10,7 +8,7 @@ rule metrics:
         rows="results/{actor}/renders/test.json",
         frames="results/{actor}/renders/test",
         landmarker=asset("face_landmarker"),
-        perceptual=asset(PERCEPTUAL_WEIGHTS[CONFIG.stage("metrics").perceptual]),
+        perceptual=perceptual_weights("metrics"),
     output:
         metrics="results/{actor}/metrics.json",
         picture=report(

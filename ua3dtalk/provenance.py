@@ -51,7 +51,7 @@ class Stage:
     Attributes:
         module: where the function lives that the adapter calls.
         after: stages whose files it reads.
-        assets: names of pretrained weights that it reads.
+        assets: names of pretrained weights that it reads whatever its settings are.
         seeded: whether the config's seed goes in.
         without: settings of its section that it does not read; all the others are part of its state.
     """
@@ -64,6 +64,15 @@ class Stage:
 
 
 _BUNDLE = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech")
+
+# Weights that a setting `perceptual` asks for.
+PERCEPTUAL_WEIGHTS = {
+    "none": None,
+    "st_lpips_alex": "stlpips_alex",
+    "lpips_squeeze_proxy": "squeezenet",
+    "squeeze_features": "squeezenet",
+    "lpips_alex": "alexnet",
+}
 
 _TRAINING = "ua3dtalk.training.stages"
 _LOOKS = ("sh_degree", "ssim_weight", "plane_sides", "plane_channels", "hidden", "perceptual")
@@ -84,7 +93,7 @@ STAGES: Mapping[str, Stage] = {
     "train_face": Stage(_TRAINING, (*_BUNDLE, "train_audio"), seeded=True, without=("mouth", "fuse")),
     "train_fuse": Stage(_TRAINING, (*_BUNDLE, "train_audio", "train_mouth", "train_face"), seeded=True),
     "render_test": Stage("ua3dtalk.rendering.test", (*_BUNDLE, "train_fuse"), seeded=True),
-    "metrics": Stage("ua3dtalk.metrics.report", (*_BUNDLE, "render_test"), seeded=True),
+    "metrics": Stage("ua3dtalk.metrics.report", (*_BUNDLE, "render_test"), ("face_landmarker",), seeded=True),
 }
 
 
@@ -116,13 +125,14 @@ class States:
         entry = STAGES[stage]
         settings = settings_of(self.config.stage(stage, actor), entry.without)
         clips = self.config.actors[actor].clips
+        assets = [*entry.assets, *filter(None, [PERCEPTUAL_WEIGHTS[settings.get("perceptual", "none")]])]
         before = [name for name in entry.after if name != "builtin_actor" or not clips]
         found: dict[str, Any] = {
             "stage": stage,
             "code": self.code(entry.module),
             "adapter": self.adapter(stage),
             "settings": settings,
-            "assets": {name: _asset_sha256(name) for name in entry.assets},
+            "assets": {name: _asset_sha256(name) for name in assets},
             "before": {name: self.of(name, actor) for name in before},
         }
         if stage == "locate":

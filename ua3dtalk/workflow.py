@@ -194,29 +194,23 @@ def cost(bundle: Path) -> dict[str, Any]:
     Returns:
         ``stages``: seconds and peak_memory_mb of each; ``seconds`` in all, one after the other; ``peak_memory_mb``.
     """
-    stages = {}
+    stages: dict[str, dict[str, float]] = {}
     for path in sorted((bundle / "benchmarks").glob("*.tsv")):
         if path.stem == "metrics":  # of the run before
             continue
         header, values = (line.split("\t") for line in path.read_text().splitlines()[:2])
         row = dict(zip(header, values, strict=True))
-        memory = row["max_rss"]  # "NA" for a job that ended before it was measured
+        memory = row["max_rss"]
         record = bundle / "logs" / f"{path.stem}.json"
-        if memory in ("NA", "-") and record.exists():
+        if memory in ("NA", "-") and record.exists():  # it ended before Snakemake looked at its memory
             memory = json.loads(record.read_text())["peak_memory_mb"]
-        stages[path.stem] = {"seconds": round(float(row["s"]), 1), "peak_memory_mb": _rounded(memory)}
+        megabytes = 0 if memory in ("NA", "-") else round(float(memory))
+        stages[path.stem] = {"seconds": round(float(row["s"]), 1), "peak_memory_mb": megabytes}
     return {
         "stages": stages,
         "seconds": round(sum(stage["seconds"] for stage in stages.values()), 1),
-        "peak_memory_mb": max((stage["peak_memory_mb"] or 0 for stage in stages.values()), default=0),
+        "peak_memory_mb": max((stage["peak_memory_mb"] for stage in stages.values()), default=0),
     }
-
-
-def _rounded(megabytes: str | float) -> int | None:
-    try:
-        return round(float(megabytes))
-    except ValueError:
-        return None
 
 
 def failures(results: Path, since: float) -> list[str]:

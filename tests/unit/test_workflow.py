@@ -147,6 +147,23 @@ def test_one_line_of_anything() -> None:
     assert one_line(ValueError("a\n b")) == "ValueError: a b (a bug: see the log)"
 
 
+def test_cost_reads_the_benchmarks(tmp_path: Path) -> None:
+    for stage, row in {"decode": "2.04\t0:00:02\t131.6", "landmarks": "0.5\t0:00:00\tNA", "metrics": "9\t0\t9"}.items():
+        path = tmp_path / "benchmarks" / f"{stage}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\n{row}\n")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/landmarks.json").write_text('{"peak_memory_mb": 200}')
+    assert workflow.cost(tmp_path) == {
+        "stages": {
+            "decode": {"seconds": 2.0, "peak_memory_mb": 132},
+            "landmarks": {"seconds": 0.5, "peak_memory_mb": 200},
+        },
+        "seconds": 2.5,
+        "peak_memory_mb": 200,
+    }
+
+
 def run_python(text: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", text], cwd=folder, stdout=subprocess.PIPE, text=True)
 
