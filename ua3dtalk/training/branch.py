@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ua3dtalk.errors import DataError
 from ua3dtalk.field.branch import Edits
+from ua3dtalk.perceptual import PerceptualDistance
 from ua3dtalk.rendering.compose import Layer, draw
 from ua3dtalk.rendering.controls import ControlTrack
 from ua3dtalk.rendering.head import BranchNet, Controls
@@ -19,7 +20,6 @@ from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.splat.densify import Densifier
 from ua3dtalk.training.objectives import motion_size, perceptual_patch, photometric
-from ua3dtalk.perceptual import PerceptualDistance
 from ua3dtalk.training.poses import PoseCorrections
 from ua3dtalk.training.schedule import linear, log_linear, net_factor
 from ua3dtalk.training.settings import BranchTraining, TrainingSettings
@@ -91,9 +91,7 @@ class BranchTrainer:
             "sh": own.colour_rate,
         }
         parameters = self.cloud.tensors()
-        return {
-            key: torch.optim.Adam([parameters[key]], lr=rate, eps=1e-15, fused=True) for key, rate in rates.items()
-        }
+        return {key: torch.optim.Adam([parameters[key]], lr=rate, eps=1e-15, fused=True) for key, rate in rates.items()}
 
     def _net_optimiser(self) -> torch.optim.AdamW:
         own, field = self.own, self.net.field
@@ -131,10 +129,7 @@ class BranchTrainer:
         loss = loss + example.penalties(layer, edits)
         if edits is not None:
             loss = loss + self.own.motion_weight * motion_size(edits)
-        if self._perceives():
-            rng = np.random.default_rng((self.seed, self.iteration, 1))
-            patch = perceptual_patch(self.perceptual, picture, example.target, self.settings.perceptual_patch, rng)
-            loss = loss + self.own.perceptual_weight * patch
+        loss = loss + self._perceived(picture, example.target)
         value = float(loss.detach())
         if not np.isfinite(value):
             raise DataError(
@@ -146,9 +141,14 @@ class BranchTrainer:
         self.iteration += 1
         return value
 
-    def _perceives(self) -> bool:
+    def _perceived(self, picture: Tensor, target: Tensor) -> Tensor:
+        """The weighted perceptual distance of a patch; zero before its time."""
         start = self.own.perceptual_from
-        return self.perceptual is not None and start is not None and self.iteration >= start
+        if self.perceptual is None or start is None or self.iteration < start:
+            return picture.new_zeros(())
+        rng = np.random.default_rng((self.seed, self.iteration, 1))
+        patch = perceptual_patch(self.perceptual, picture, target, self.settings.perceptual_patch, rng)
+        return self.own.perceptual_weight * patch
 
     def _edits(self, frame: int) -> Edits:
         parts = self.net.field.position_parts(self.cloud.means)

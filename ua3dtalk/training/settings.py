@@ -16,7 +16,10 @@ class AudioSettings(Settings):
         8, ge=0, le=32, description="entries of the code that stand for the actor's main lip shapes"
     )
     free_code: int = Field(
-        0, ge=0, le=64, description="entries that a convolutional net learns from the picture alone; wants minutes of clip"
+        0,
+        ge=0,
+        le=64,
+        description="entries that a convolutional net learns from the picture alone; wants minutes of clip",
     )
     radius: int = Field(3, ge=0, description="frames of speech on either side that a lip shape is read from")
     mel_weight: float = Field(0.5, ge=0, description="weight of the mel spectrum beside the speech tokens")
@@ -54,7 +57,9 @@ class BranchTraining(Settings):
     net_rate: float = 5e-4
     plane_decay: float = Field(0.01, description="weight decay of the planes")
     net_decay: float = 0.0
-    halve_until: int = Field(40_000, ge=1, description="net rates halve over this many iterations, then fall to a tenth")
+    halve_until: int = Field(
+        40_000, ge=1, description="net rates halve over this many iterations, then fall to a tenth"
+    )
     curriculum_until: int = Field(40_000, description="until here some frames are chosen by mouth opening or blink")
     curriculum_interval: int = Field(15, ge=1, description="every so many iterations one frame is chosen")
     hair_interval: int = Field(7, ge=1, description="hair counts once in so many iterations (face)")

@@ -63,7 +63,10 @@ def _shape(settings: TrainingSettings, **kind: object) -> BranchShape:
 KINDS: dict[Name, BranchKind] = {
     "face": BranchKind(_shape, face_points, face_frame, face_example),
     "mouth": BranchKind(
-        lambda settings: _shape(settings, views=("audio",), edits=("position",)), mouth_points, mouth_frame, mouth_example
+        lambda settings: _shape(settings, views=("audio",), edits=("position",)),
+        mouth_points,
+        mouth_frame,
+        mouth_example,
     ),
 }
 
