@@ -79,30 +79,41 @@ class ActionUnitEncoder(nn.Module):
 
 
 class LipReader(nn.Module):
-    """A linear map from the speech around a frame to the actor's main lip shapes.
+    """A map from the speech around a frame to the actor's main lip shapes: a kernel regression, not a trained net.
 
     Args:
         inputs: length F of the flattened windows of tokens and mel.
+        components: P principal components that windows are compared by.
+        supports: training windows n that a window is compared with.
         coefficients: K lip shapes.
         radius: frames of speech on either side that a window holds.
     Forward:
-        windows [B, F] -> coefficients [B, K], in standard deviations of the training frames.
+        windows [B, F] -> coefficients [B, K], in standard deviations of the training frames: a sum over the supports,
+        weighted by exp(-squared distance / spread), plus the mean shape, which unheard-of sounds fall back to.
 
     A clip of 20 s has some 400 training frames: a convolutional net learns them by heart, a ridge regression with a
     cross-validated penalty does not (`ua3dtalk.training.listening` fits it).
     """
 
     mean: Tensor
+    projection: Tensor
+    supports: Tensor
+    spread: Tensor
     weights: Tensor
     bias: Tensor
     radius: Tensor
 
-    def __init__(self, inputs: int, coefficients: int, radius: int) -> None:
+    def __init__(self, inputs: int, components: int, supports: int, coefficients: int, radius: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("weights", torch.zeros(inputs, coefficients))
+        self.register_buffer("projection", torch.zeros(inputs, components))
+        self.register_buffer("supports", torch.zeros(supports, components))
+        self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("weights", torch.zeros(supports, coefficients))
         self.register_buffer("bias", torch.zeros(coefficients))
         self.register_buffer("radius", torch.tensor(radius))
 
     def forward(self, windows: Tensor) -> Tensor:
-        return (windows - self.mean) @ self.weights + self.bias
+        projected = (windows - self.mean) @ self.projection
+        near = torch.exp(-torch.cdist(projected, self.supports).square() / self.spread)
+        return near @ self.weights + self.bias

@@ -99,8 +99,8 @@ def build_branch(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], prefix
 
 def build_reader(tensors: Mapping[str, Tensor]) -> LipReader:
     """The reader whose state dict these tensors are."""
-    inputs, coefficients = tensors["weights"].shape
-    reader = LipReader(inputs, coefficients, int(tensors["radius"]))
+    (inputs, components), (supports, coefficients) = tensors["projection"].shape, tensors["weights"].shape
+    reader = LipReader(inputs, components, supports, coefficients, int(tensors["radius"]))
     reader.load_state_dict(dict(tensors))
     return reader
 
