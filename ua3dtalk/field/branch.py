@@ -89,7 +89,8 @@ class Branch(nn.Module):
     def position_parts(self, positions: Tensor) -> PositionParts:
         """Args: positions [N, 3] m of the canonical Gaussians (no gradient flows into them)."""
         features = self.planes(positions.detach())
-        gates = {view: gate(features) for view, gate in self.gates.items()}
+        # Gates start open: at zero they would hold back both the controls and what could open them.
+        gates = {view: 1 + gate(features) for view, gate in self.gates.items()}
         if "action_units" in gates:
             gates["action_units"] = torch.relu(gates["action_units"])
         return PositionParts(features, gates)

@@ -76,9 +76,9 @@ def fit_listening(subject: Subject, settings: AudioSettings) -> Listening:
     axes = principal_axes(inputs[supports], COMPONENTS)
     projected = inputs @ axes
     distances = squared_distances(projected[supports], projected[supports])
-    spread = WIDTH * float(np.median(distances))
+    spread = WIDTH * float(np.median(distances)) or 1.0  # zero where a clip is silent throughout
     dual, bias, correlation = cross_validated_ridge(np.exp(-distances / spread), teacher[supports])
-    reader = LipReader(*axes.shape, len(supports), settings.mouth_coefficients, settings.radius)
+    reader = LipReader(len(mean), axes.shape[1], len(supports), settings.mouth_coefficients, settings.radius)
     values = {
         "mean": mean,
         "projection": scale[:, None] * axes,
@@ -94,10 +94,10 @@ def fit_listening(subject: Subject, settings: AudioSettings) -> Listening:
 
 
 def principal_axes(inputs: np.ndarray, count: int) -> np.ndarray:
-    """The first principal axes [F, P] of inputs [n, F] without their mean, P = min(count, n); through the n x n matrix."""
+    """The first P = min(count, n) principal axes [F, P] of inputs [n, F] without their mean, from n x n products."""
     values, vectors = np.linalg.eigh(inputs @ inputs.T)
     kept = np.argsort(-values)[: min(count, len(inputs))]
-    return inputs.T @ (vectors[:, kept] / np.sqrt(np.maximum(values[kept], 1e-12 * values.max())))
+    return inputs.T @ (vectors[:, kept] / np.sqrt(np.maximum(values[kept], 1e-12 * max(values.max(), 1.0))))
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -56,8 +56,8 @@ def test_edits_by_hand() -> None:
     branch = awake(FACE)
     positions, audio, units = inputs()
     features = branch.planes(positions)
-    gated_audio = audio * branch.gates["audio"](features)
-    gated_units = branch.units(units) * branch.gates["action_units"](features).clamp_min(0)
+    gated_audio = audio * (1 + branch.gates["audio"](features))
+    gated_units = branch.units(units) * (1 + branch.gates["action_units"](features)).clamp_min(0)
     decoded = branch.decoder(torch.cat([features, gated_audio, gated_units], 1))
     edits = edits_of(branch, positions, audio, units)
     torch.testing.assert_close(edits.position, decoded[:, :3] * POSITION_STEP)
@@ -67,10 +67,21 @@ def test_edits_by_hand() -> None:
     torch.testing.assert_close(edits.gates["action_units"], gated_units.norm(dim=1))
 
 
+class Minus(torch.nn.Module):
+    """The output of a gate's net that closes the gate: it is added to 1."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return -features.new_ones(len(features), self.width)
+
+
 def test_a_closed_gate_lets_nothing_through() -> None:
     branch = awake(FACE)
     for view in ("audio", "action_units"):
-        torch.nn.init.zeros_(branch.gates[view][-1].weight)
+        branch.gates[view] = Minus(branch.gates[view][-1].out_features)
     positions, audio, units = inputs()
     edits, other = edits_of(branch, positions, audio, units), edits_of(branch, positions, audio + 3, units + 2)
     assert torch.equal(edits.position, other.position) and torch.equal(edits.scale, other.scale)

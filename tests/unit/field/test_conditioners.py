@@ -47,13 +47,19 @@ def test_blink_passes_as_it_is() -> None:
 
 def test_lip_reader_is_its_formula() -> None:
     rng = np.random.default_rng(0)
-    reader = LipReader(7, 3, 2)
-    mean, weights, bias = rng.standard_normal(7), rng.standard_normal((7, 3)), rng.standard_normal(3)
-    for name, value in {"mean": mean, "weights": weights, "bias": bias}.items():
+    reader = LipReader(inputs=7, components=4, supports=30, coefficients=3, radius=2)
+    shapes = {"mean": (7,), "projection": (7, 4), "supports": (30, 4), "weights": (30, 3), "bias": (3,)}
+    v = {name: rng.standard_normal(shape) for name, shape in shapes.items()} | {"spread": np.array(5.0)}
+    for name, value in v.items():
         getattr(reader, name).copy_(torch.from_numpy(value))
     windows = rng.standard_normal((5, 7))
-    read = reader(torch.from_numpy(windows).float()).numpy()
-    np.testing.assert_allclose(read, (windows - mean) @ weights + bias, atol=1e-5)
+    wanted = np.tile(v["bias"], (5, 1))
+    for row, window in enumerate(windows):
+        for support, weight in zip(v["supports"], v["weights"], strict=True):
+            wanted[row] += weight * np.exp(-np.sum(((window - v["mean"]) @ v["projection"] - support) ** 2) / 5)
+    np.testing.assert_allclose(reader(torch.from_numpy(windows).float()), wanted, atol=1e-5)
+    far = reader(torch.full((1, 7), 1e4))
+    np.testing.assert_allclose(far[0], v["bias"], atol=1e-6)  # unheard-of sounds give the mean shape
     assert int(reader.radius) == 2
     assert not list(reader.parameters()), "a regression's solution must not be trained further"
 
