@@ -59,6 +59,8 @@ def tiny_head(subject: Subject, seed: int = 0, free_code: int = 0, motion: float
         for parameter in net.field.decoder[-1].parameters():  # type: ignore[union-attr]
             torch.nn.init.normal_(parameter, std=motion)
         branches.append(TrainedBranch(Cloud.from_points(*points, sh_degree=1, opacity=0.8), net))
-    reader = LipReader((2 * RADIUS + 1) * (2 * width + 4 * 80), LIPS, RADIUS)
-    torch.nn.init.normal_(reader.weights, std=0.05)
+    reader = LipReader((2 * RADIUS + 1) * (2 * width + 4 * 80), 4, 6, LIPS, RADIUS)
+    for buffer in (reader.projection, reader.supports, reader.weights):
+        torch.nn.init.normal_(buffer, std=0.1 if buffer is reader.projection else 1.0)
+    reader.spread.fill_(20.0)
     return Head(branches[0], branches[1], reader, 1)

@@ -95,27 +95,32 @@ def limit_side(image: np.ndarray, side: int = MAX_SIDE) -> np.ndarray:
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
 
 
-def load_perceptual(name: str, weights: Path) -> PerceptualDistance:
+def load_perceptual(name: str, weights: Path, device: torch.device | None = None) -> PerceptualDistance:
     """Open a distance by its name.
 
     Args:
         name: ``st_lpips_alex``, ``lpips_squeeze_proxy``, ``squeeze_features`` or ``lpips_alex``.
         weights: alex_shift_tolerant.pth, squeezenet_weights.pkl or alexnet-owt-7be5be79.pth.
+        device: where the pictures will be, None for the CPU.
     """
     if name == "st_lpips_alex":
-        state = _load(weights)
+        state = _on(device, _load(weights))
         heads = [state[f"lin{k}.model.1.weight"].flatten() for k in range(5)]
         return PerceptualDistance(name, lambda x: shift_tolerant_alexnet(state, x), heads)
     if name == "lpips_squeeze_proxy":
-        squeeze = squeezenet_from_arrays(weights)
+        squeeze = _on(device, squeezenet_from_arrays(weights))
         return PerceptualDistance(name, lambda x: squeezenet(squeeze, x), lpips_heads("squeeze", 7))
     if name == "squeeze_features":
-        squeeze = squeezenet_from_arrays(weights)
+        squeeze = _on(device, squeezenet_from_arrays(weights))
         return PerceptualDistance(name, lambda x: squeezenet(squeeze, x), [torch.ones(())[None]] * 7)
     if name == "lpips_alex":
-        alex = _load(weights)
+        alex = _on(device, _load(weights))
         return PerceptualDistance(name, lambda x: alexnet(alex, x), lpips_heads("alex", 5))
     raise ValueError(f"no perceptual distance is called {name!r}")
+
+
+def _on(device: torch.device | None, weights: Weights) -> Weights:
+    return {key: value.to(device or "cpu") for key, value in weights.items()}
 
 
 def _load(path: Path) -> Weights:

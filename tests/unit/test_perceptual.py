@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from ua3dtalk import perceptual
 from ua3dtalk.array_pickle import read_numpy_pickle
 from ua3dtalk.assets import fetch
 from ua3dtalk.errors import AssetError
-from ua3dtalk.metrics import perceptual
 from ua3dtalk.perceptual import PerceptualDistance, limit_side, load_perceptual
 
 

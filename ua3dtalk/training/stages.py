@@ -87,7 +87,9 @@ def train_branch(
     """Train one branch from the actor's bundle; a killed run goes on from its checkpoint with the same result."""
     own = settings.face if branch == "face" else settings.mouth
     kind, device = KINDS[branch], choose_device(settings.device)
-    trainer = _start(subject, branch, load_listening(audio), settings, _network(settings, perceptual), seed, device)
+    trainer = _start(
+        subject, branch, load_listening(audio), settings, _network(settings, perceptual, device), seed, device
+    )
     frames, curriculum = Frames(subject, device), curriculum_of(subject)
     saved, curve = Checkpoint(checkpoint, state, settings.checkpoint_seconds), Curve()
     content = saved.load()
@@ -126,7 +128,9 @@ def train_fuse(
     listening = load_listening(audio)
     head = Head(load_branch(face), load_branch(mouth), listening.reader, settings.sh_degree).to(device)
     controls = _controls(subject, listening, settings, seed, device)
-    trainer = FuseTrainer(head, controls, Frames(subject, device), settings, _network(settings, perceptual), seed)
+    trainer = FuseTrainer(
+        head, controls, Frames(subject, device), settings, _network(settings, perceptual, device), seed
+    )
     saved, curve = Checkpoint(checkpoint, state, settings.checkpoint_seconds), Curve()
     content = saved.load()
     if content is not None:
@@ -173,11 +177,11 @@ def _start(
     return BranchTrainer(cloud, net, controls, settings, own, scene_extent(subject), poses, perceptual, seed)
 
 
-def _network(settings: TrainingSettings, weights: Path | None) -> PerceptualDistance | None:
+def _network(settings: TrainingSettings, weights: Path | None, device: torch.device) -> PerceptualDistance | None:
     """The network of the perceptual loss, if the settings have one."""
     if settings.perceptual == "none" or weights is None:
         return None
-    return load_perceptual(settings.perceptual, weights)
+    return load_perceptual(settings.perceptual, weights, device)
 
 
 def _normalise(net: BranchNet, subject: Subject) -> None:

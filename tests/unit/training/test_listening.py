@@ -20,8 +20,10 @@ from ua3dtalk.training.listening import (
     cross_validated_ridge,
     fit_listening,
     load_listening,
+    principal_axes,
     ridge_path,
     save_listening,
+    squared_distances,
     window_weights,
 )
 from ua3dtalk.training.settings import AudioSettings
@@ -40,6 +42,11 @@ def ridge(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray
     return np.linalg.solve(
         inputs.T @ inputs + penalty * np.eye(inputs.shape[1]), inputs.T @ (targets - targets.mean(0))
     )
+
+
+def gaussian_kernel(a: np.ndarray, b: np.ndarray, spread: float) -> np.ndarray:
+    """[m, n] of rows [m, P] and [n, P], pair by pair."""
+    return np.array([[np.exp(-np.sum((x - y) ** 2) / spread) for y in b] for x in a])
 
 
 def made_up(n: int = 300, width: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +89,7 @@ def plainly(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def test_cross_validation_is_the_plain_one() -> None:
     inputs, targets = made_up()
-    dual, bias, correlation = cross_validated_ridge(inputs, targets)
+    dual, bias, correlation = cross_validated_ridge(inputs @ inputs.T, targets)
     read = inputs @ inputs.T @ dual + bias
     for column in range(2):
         wanted, r = plainly(inputs, targets[:, column])
@@ -92,15 +99,32 @@ def test_cross_validation_is_the_plain_one() -> None:
 
 def test_what_speech_tells_is_read_and_noise_is_left_at_rest() -> None:
     inputs, targets = made_up()
-    dual, bias, correlation = cross_validated_ridge(inputs[:200], targets[:200])
+    dual, bias, correlation = cross_validated_ridge(inputs[:200] @ inputs[:200].T, targets[:200])
     read = inputs[200:] @ inputs[:200].T @ dual + bias
     assert np.corrcoef(read[:, 0], targets[200:, 0])[0, 1] > 0.95
     assert not dual[:, 1].any() and np.ptp(read[:, 1]) < 1e-12
     assert correlation[0] > 0.9 and correlation[1] < 0.25
 
 
+def test_axes_are_the_principal_ones() -> None:
+    rng = np.random.default_rng(2)
+    inputs = rng.standard_normal((15, 40)) * np.linspace(3, 0.1, 40)
+    axes = principal_axes(inputs, 6)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(6), atol=1e-9)
+    _, _, wanted = np.linalg.svd(inputs, full_matrices=False)
+    np.testing.assert_allclose(np.abs(np.sum(axes.T * wanted[:6], 1)), 1, atol=1e-9)
+    assert principal_axes(inputs, 100).shape == (40, 15)
+
+
+def test_distances_pair_by_pair() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((4, 3)), rng.standard_normal((5, 3))
+    np.testing.assert_allclose(np.exp(-squared_distances(a, b) / 2), gaussian_kernel(a, b, 2.0), atol=1e-12)
+    assert (squared_distances(a, a) >= 0).all()
+
+
 def test_no_lip_shapes_at_all() -> None:
-    dual, bias, correlation = cross_validated_ridge(made_up(60)[0], np.zeros((60, 0)))
+    dual, bias, correlation = cross_validated_ridge(np.eye(60), np.zeros((60, 0)))
     assert dual.shape == (60, 0) and bias.shape == correlation.shape == (0,)
 
 
@@ -155,6 +179,14 @@ def test_no_held_out_frame_influences_anything(talker: Subject, tmp_path: Path) 
     for key, value in clean.reader.state_dict().items():
         assert torch.equal(value, other.reader.state_dict()[key]), key
     assert not np.array_equal(clean.read[first:], other.read[first:])  # the change was one
+
+
+def test_a_clip_without_a_sound_leaves_the_lips_at_rest(talker: Subject) -> None:
+    subject = Subject(talker.root)
+    subject.speech.features[:] = 0.25
+    subject.speech.mel[:] = -11
+    listening = fit_listening(subject, OWN)
+    assert np.isfinite(listening.read).all() and np.ptp(listening.read, axis=0).max() < 1e-6
 
 
 def test_too_short_a_clip_is_one_line(talker: Subject) -> None:
