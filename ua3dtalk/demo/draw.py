@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ua3dtalk.demo.backdrop import backdrop
-from ua3dtalk.demo.figure import EYE, LASH, Figure, figure_arrays, figure_from_arrays
+from ua3dtalk.demo.figure import CLOTH, EYE, LASH, Figure, figure_arrays, figure_from_arrays
 from ua3dtalk.demo.hair import Strands
 from ua3dtalk.demo.light import (
     LAMPS,
@@ -72,7 +72,7 @@ class Scene:
     @cached_property
     def two_sided(self) -> np.ndarray:
         """[N] triangles that show both sides."""
-        return self.figure.part[self.figure.triangles[:, 0]] == LASH
+        return np.isin(self.figure.part[self.figure.triangles[:, 0]], (LASH, CLOTH))
 
     @cached_property
     def ribbons(self) -> dict[str, np.ndarray]:

@@ -195,11 +195,10 @@ def head_weight(mesh: HeadMesh) -> np.ndarray:
 def _add_skin(gathered: _Parts, mesh: HeadMesh, head: np.ndarray, detail: int) -> np.ndarray:
     """Skin above the collar, without the back of head and neck that no pose shows; returns its deltas."""
     quads = mesh.part("body")
-    depth = neckline(mesh, mesh.vertices)
-    quads = quads[depth[mesh.quads[quads]].min(axis=1) < 0.015]
-    quads = quads[
-        ~faces_away(mesh.vertices, mesh.quads[quads]) | (mesh.regions["ears"][mesh.quads[quads]].max(axis=1) > 0)
-    ]
+    depth = neckline(mesh, mesh.vertices)[mesh.quads[quads]].min(axis=1)
+    quads, depth = quads[depth < 0.015], depth[depth < 0.015]
+    ears = mesh.regions["ears"][mesh.quads[quads]].max(axis=1) > 0
+    quads = quads[(depth > -0.06) | ears | ~faces_away(mesh.vertices, mesh.quads[quads])]
     return _add_soft(gathered, mesh, quads, SKIN, None, levels=detail, head=head)
 
 
@@ -247,7 +246,7 @@ def skin_regions(
     labels = np.full(len(triangles), int(Region.SKIN), np.uint8)
     chin = mesh.joints["jaw"]
     # The neck starts under a plane that falls from the jaw's corner to the chin's underside.
-    below = middle[:, 1] > chin[1] - 0.004 - 0.42 * np.maximum(middle[:, 2] - chin[2] - 0.012, 0)
+    below = middle[:, 1] > chin[1] - 0.004 - 0.28 * np.maximum(middle[:, 2] - chin[2] - 0.020, 0)
     labels[below & (middle[:, 2] > chin[2] + 0.004)] = Region.NECK
     labels[(scalp_membership(middle) > 0.002) & (labels == Region.SKIN)] = Region.HAIR
     labels[mean["nose"] > 0.6] = Region.NOSE

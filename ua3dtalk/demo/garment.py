@@ -43,7 +43,8 @@ def make_garment(mesh: HeadMesh, head: np.ndarray, detail: int) -> Garment:
     depth = neckline(mesh, mesh.vertices)
     quads = mesh.part("body")
     quads = quads[depth[mesh.quads[quads]].max(axis=1) > -0.012]
-    quads = quads[~faces_away(mesh.vertices, mesh.quads[quads])]
+    deep = depth[mesh.quads[quads]].min(axis=1) > 0.05
+    quads = quads[~(deep & faces_away(mesh.vertices, mesh.quads[quads]))]
     used, local = np.unique(mesh.quads[quads], return_inverse=True)
     smooth = _smooth(mesh.vertices[used], local.reshape(-1, 4), 12)
     matrix, fine, _ = subdivide(local.reshape(-1, 4), len(used), detail)
