@@ -225,7 +225,7 @@ def failures(results: Path, since: float) -> list[str]:
         if log.stat().st_mtime < since or log.with_suffix(".json").exists():
             continue
         lines = log.read_text(errors="replace").splitlines()
-        cause = f"ended without a message, perhaps killed for memory: see {log}"
+        cause = f"ended without a message (stopped, or killed for memory): see {log}"
         if lines and lines[-1].startswith("error: "):
             cause = lines[-1].removeprefix("error: ")
         folder = log.relative_to(results).parts[0]

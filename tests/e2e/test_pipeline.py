@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from workflow_copy import Workflow, copy_workflow
 
 from ua3dtalk.provenance import STAGES
@@ -72,6 +75,30 @@ def test_every_result_carries_its_state(finished: Workflow, subject: Subject) ->
     for stage, file in {"train_mouth": "mouth", "train_face": "face", "train_fuse": "fused"}.items():
         with safe_open(subject.path(f"model/{file}.safetensors"), "pt") as data:
             assert data.metadata()["state"] == states[stage]
+
+
+def documented(root: Path, file: str) -> set[str]:
+    """Keys of the table below the line that names a file in docs/stages.md."""
+    text = (root / "docs" / "stages.md").read_text()
+    table = text.split(f"`{file}`", 1)[1].split("\n\n")[1]
+    return {key for line in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", line.split("|")[1])}
+
+
+@pytest.mark.parametrize("file", ["landmarks.npz", "tracking.npz", "expression.npz", "speech.npz"])
+def test_every_array_is_documented_as_it_is(root: Path, subject: Subject, file: str) -> None:
+    with np.load(subject.path(file)) as data:
+        assert set(data.files) == documented(root, file)
+        text = (root / "docs" / "stages.md").read_text().split(f"`{file}`", 1)[1]
+        for key in data.files:
+            row = re.search(rf"^\| `{key}` \| \[(.*?)\] \| (\w+) ", text, re.M)
+            assert row is not None
+            assert data[key].ndim == len(row[1].split(",")) * bool(row[1])
+            assert row[2] == ("text" if data[key].dtype.kind == "U" else str(data[key].dtype)), key
+
+
+@pytest.mark.parametrize("file", ["crop.json", "clips.json", "metrics.json"])
+def test_every_key_is_documented(root: Path, subject: Subject, file: str) -> None:
+    assert set(json.loads(subject.path(file).read_text())) == documented(root, file)
 
 
 def test_every_stage_leaves_a_picture(subject: Subject) -> None:
@@ -154,6 +181,9 @@ def test_a_kill_in_the_middle_changes_nothing(
     assert done.returncode == 0, done.stderr[-3000:]
     assert figures(again) == figures(finished)
     for model in ("mouth", "face", "fused"):
-        file = MAY / "model" / f"{model}.safetensors"
-        assert (again.folder / file).read_bytes() == (finished.folder / file).read_bytes(), model
+        straight, resumed = (
+            load_file(each.folder / MAY / "model" / f"{model}.safetensors") for each in (finished, again)
+        )
+        assert straight.keys() == resumed.keys()
+        assert all(torch.equal(tensor, resumed[name]) for name, tensor in straight.items()), model
     assert not list((again.folder / MAY).rglob(".*")), "nothing is left over"

@@ -100,7 +100,7 @@ def test_a_job_that_was_killed_is_named(snakemake: SimpleNamespace) -> None:
     LOG.parent.mkdir(parents=True)
     LOG.write_text("frames: 3/9\n")
     assert failures(Path("results"), 0) == [
-        f"ua3dtalk: May: decode failed: ended without a message, perhaps killed for memory: see {LOG}"
+        f"ua3dtalk: May: decode failed: ended without a message (stopped, or killed for memory): see {LOG}"
     ]
     assert failures(Path("results"), time.time() + 9) == []
 
