@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from tiny_training import tiny_settings
 
@@ -21,8 +23,9 @@ from ua3dtalk.training.checkpoint import Checkpoint
 from ua3dtalk.training.examples import face_example
 from ua3dtalk.training.frames import Frames
 from ua3dtalk.training.fuse import FuseTrainer
-from ua3dtalk.training.listening import load_listening
-from ua3dtalk.training.settings import AudioSettings, TrainingSettings
+from ua3dtalk.training.listening import fit_listening
+from ua3dtalk.training.picture import Curve
+from ua3dtalk.training.settings import AudioSettings, BranchTraining, FuseTraining, TrainingSettings
 
 STATE = "c0ffee"
 FREE = AudioSettings(mouth_coefficients=3, radius=1, free_code=2)
@@ -68,6 +71,18 @@ def bench(tiny_subject: Subject, tmp_path: Path) -> Bench:
 
 
 @pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The curve itself instead of a picture of it: drawing would take longer than training."""
+
+    def write(*given: object) -> None:
+        curve = next((item.to_list() for item in given if isinstance(item, Curve)), [])
+        given[-1].write_text(json.dumps(curve))  # type: ignore[attr-defined]
+
+    for name in ("listening_picture", "branch_picture", "fuse_picture"):
+        monkeypatch.setattr(stages, name, write)
+
+
+@pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint every seventh step instead of every few seconds."""
     calls = iter(range(10**6))
@@ -95,6 +110,17 @@ def killed_at(trainer: type, iteration: int, run: Callable[[], object], monkeypa
             run()
 
 
+def test_every_stage_draws_a_picture(bench: Bench) -> None:
+    branch = {"iterations": 25, "warmup": 2, "initial_gaussians": 50}
+    short = tiny_settings(
+        face=BranchTraining(**branch), mouth=BranchTraining(**branch), fuse=FuseTraining(iterations=1)
+    )
+    bench.fuse(bench.branch("face", "a", short), bench.branch("mouth", "a", short), "a", short)
+    for picture in ("audio.png", "a/face.png", "a/mouth.png", "a/head.png"):
+        assert Image.open(bench.folder / picture).width > 512
+
+
+@pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize(("name", "audio"), [("face", None), ("mouth", None), ("face", FREE)])
 def test_a_killed_branch_ends_as_if_nothing_had_happened(
     bench: Bench, name: stages.Name, audio: AudioSettings | None, often: None, monkeypatch: pytest.MonkeyPatch,
@@ -116,6 +142,7 @@ def test_a_killed_branch_ends_as_if_nothing_had_happened(
     assert content(resumed)[0]["state"] == STATE
 
 
+@pytest.mark.usefixtures("plain")
 def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
     bench: Bench, often: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +152,7 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
     assert content(fresh) == content(bench.branch("mouth", "whole", settings))
 
 
+@pytest.mark.usefixtures("plain")
 def test_a_killed_fuse_ends_as_if_nothing_had_happened(
     bench: Bench, often: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +172,7 @@ def test_a_killed_fuse_ends_as_if_nothing_had_happened(
 
 
 def trainer_of(bench: Bench, settings: TrainingSettings) -> BranchTrainer:
-    listening = load_listening(bench.listen(settings))
+    listening = fit_listening(bench.subject, settings.audio)
     return stages._start(bench.subject, "face", listening, settings, None, 0, torch.device("cpu"))
 
 
