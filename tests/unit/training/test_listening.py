@@ -189,6 +189,14 @@ def test_a_clip_without_a_sound_leaves_the_lips_at_rest(talker: Subject) -> None
     assert np.isfinite(listening.read).all() and np.ptp(listening.read, axis=0).max() < 1e-6
 
 
+def test_a_reader_of_no_shapes_goes_through_its_file(talker: Subject, tmp_path: Path) -> None:
+    """`mouth_coefficients: 0`: the published code alone."""
+    save_listening(fit_listening(talker, AudioSettings(mouth_coefficients=0, radius=2)), tmp_path / "a.safetensors", "")
+    loaded = load_listening(tmp_path / "a.safetensors")
+    assert loaded.teacher.shape == loaded.read.shape == (250, 0)
+    assert read_lips(loaded.reader, talker.speech, talker.clips).shape == (250, 0)
+
+
 def test_too_short_a_clip_is_one_line(talker: Subject) -> None:
     subject = Subject(talker.root)
     subject.landmarks.valid[:150] = False
