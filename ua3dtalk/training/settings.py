@@ -21,8 +21,8 @@ class AudioSettings(Settings):
         le=64,
         description="entries that a convolutional net learns from the picture alone; wants minutes of clip",
     )
-    radius: int = Field(3, ge=0, description="frames of speech on either side that a lip shape is read from")
-    mel_weight: float = Field(0.5, ge=0, description="weight of the mel spectrum beside the speech tokens")
+    radius: int = Field(2, ge=0, description="frames of speech on either side that a lip shape is read from")
+    mel_weight: float = Field(1.0, ge=0, description="weight of the mel spectrum beside the speech tokens")
     teacher_noise: float = Field(
         0.1, ge=0, description="noise added to the true lip shapes that drive training frames, in standard deviations"
     )
