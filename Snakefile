@@ -4,6 +4,7 @@ snakemake --cores all results/May/metrics.json
 """
 
 import atexit
+import os
 import sys
 import time
 from pathlib import Path
@@ -32,8 +33,10 @@ except ConfigError as error:
 if workflow.is_main_process and driver.enter():
     print("ua3dtalk: the run before this one was killed; going on from what it finished", file=sys.stderr)
 
-# The code that runs is the code that is hashed: an environment may hold the package of another folder.
-STATES = States(CONFIG, Path(ua3dtalk.__file__).parents[1], Path(workflow.basedir) / "workflow_scripts")
+# Jobs run the code that is hashed: an environment may hold the package of another folder, or none.
+PACKAGE = Path(ua3dtalk.__file__).parents[1]
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")]))
+STATES = States(CONFIG, PACKAGE, Path(workflow.basedir) / "workflow_scripts")
 STARTED = time.time()
 
 
