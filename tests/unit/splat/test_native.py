@@ -154,12 +154,13 @@ def run(scene: Scene) -> list[Tensor]:
 
 
 def test_any_number_of_threads_gives_the_same_bits(isa: str) -> None:
+    before = torch.get_num_threads()
     scene = random_scene(6, n=3000, width=150, height=130)
     outcomes = []
     for threads in (1, 2, 3, 8):
         torch.set_num_threads(threads)
         outcomes.append(run(scene))
-    torch.set_num_threads(2)
+    torch.set_num_threads(before)
     for outcome in outcomes[1:]:
         for a, b in zip(outcomes[0], outcome, strict=True):
             assert torch.equal(a, b)

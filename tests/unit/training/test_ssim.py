@@ -45,12 +45,12 @@ def test_fused_is_the_twin(seed: int, height: int, width: int, channels: int, l1
 def test_every_variant_and_number_of_threads(isa: str) -> None:
     x, y = images(0, 61, 47, 3)
     expected = l1_ssim_reference(x.double(), y.double())
-    losses = []
+    losses, before = [], torch.get_num_threads()
     with mock.patch.dict(os.environ, UA3DTALK_ISA=isa):
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
             losses.append(l1_ssim(x, y))
-    torch.set_num_threads(2)
+    torch.set_num_threads(before)
     assert float(losses[0]) == pytest.approx(float(expected), abs=1e-6)
     assert losses[0] == losses[1] == losses[2]
 
