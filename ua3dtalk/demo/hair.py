@@ -17,6 +17,7 @@ from ua3dtalk.face.mesh import HeadMesh, quads_to_triangles
 HAIRS, POINTS, STEP = 3300, 20, 0.0126  # count, points each, m between them
 PART_LINE = 0.016  # m, x of the parting (the person's left)
 LOCKS = 260
+STRAY = 0.0100  # m above the skull
 HAIRLINE = np.array(  # azimuth in degrees (0 front, 180 back), y of the hairline in m
     [[0, -0.0738], [15, -0.0735], [28, -0.0715], [40, -0.0645], [50, -0.052], [58, -0.036], [66, -0.016], [74, 0.002],
      [84, 0.012], [96, -0.012], [112, 0.0], [130, 0.035], [150, 0.060], [180, 0.066]]
@@ -74,6 +75,8 @@ def grow_hair(mesh: HeadMesh, seed: int, detail: int = 2) -> Strands:
     points = _even(_clump(points, roots, rng))
     width = np.interp(np.linspace(0, 1, POINTS), [0, 0.1, 0.7, 1], [0.6, 1, 0.9, 0.15]) * 0.00072 * HAIRS / count
     shade = np.clip(0.5 * fractal_noise(roots, 0.012, 3, 9) + 0.35 * rng.standard_normal(len(roots)), -1, 1)
+    tame = _tame(points, skull)
+    points, shade = points[tame], shade[tame]
     middle = points[:, POINTS // 2]
     order = np.argsort(np.arctan2(middle[:, 0], middle[:, 2] - AZIMUTH_AXIS))  # neighbours in memory draw faster
     return Strands(
@@ -154,6 +157,14 @@ def _even(points: np.ndarray) -> np.ndarray:
         for axis in range(3):
             out[row, :, axis] = np.interp(target[row], length[row], points[row, :, axis])
     return out
+
+
+def _tame(points: np.ndarray, skull: Skull) -> np.ndarray:
+    """[C] False for hairs that stand off the crown like a wire."""
+    crown = points[..., 1] < -0.105
+    standing = np.zeros(crown.shape, bool)
+    standing[crown] = skull(points[crown])[0] > STRAY
+    return np.logical_not(standing.any(axis=1))
 
 
 def face_half_width(points: np.ndarray) -> np.ndarray:

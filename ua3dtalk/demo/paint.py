@@ -15,7 +15,7 @@ BLUSH = np.array([0.62, 0.235, 0.175])
 LIP_TONE = np.array([0.44, 0.115, 0.105])
 HAIR_TONE = np.array([0.105, 0.047, 0.022])
 TOOTH_TONE = np.array([0.80, 0.76, 0.68])
-CLOTH_TONE = np.array([0.045, 0.155, 0.175])
+CLOTH_TONE = np.array([0.135, 0.020, 0.030])  # of hues that were tried the parser took this one for cloth most surely
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ua3dtalk.face.mesh import BLENDSHAPE_NAMES
 
 FOCAL = 2.2  # in widths of the image
 DISTANCE = 0.84  # m from the camera to the head's origin at rest
-RISE = 0.034  # m that the head's origin lies above the middle of the picture
+RISE = 0.015  # m that the head's origin lies above the middle of the picture
 GAZE = {"In": 32.0, "Out": 32.0, "Up": 26.0, "Down": 26.0}  # degrees at full coefficient
 HIPS = np.array([0, 0.25, 0])  # m below the neck, what the shoulders sway about
 ROW = {name: index for index, name in enumerate(BLENDSHAPE_NAMES)}
