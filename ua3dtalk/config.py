@@ -284,7 +284,8 @@ def _actors(raw: Any) -> dict[str, Actor]:
 def _actor(name: Any, value: Any) -> Actor:
     if not isinstance(name, str) or not ACTOR_NAME.fullmatch(name):
         raise ConfigError(
-            f"actors.{name}: found {_show(name)} as a name; use 1 to 64 letters, digits, _ and -, a letter or digit first"
+            f"actors.{name}: found {_show(name)} as a name; "
+            "use 1 to 64 letters, digits, _ and -, a letter or digit first"
         )
     place = f"actors.{name}"
     if not isinstance(value, Mapping):

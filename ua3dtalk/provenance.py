@@ -97,6 +97,15 @@ STAGES: Mapping[str, Stage] = {
 }
 
 
+def below(*stages: str) -> frozenset[str]:
+    """The stages and all that read what they make, directly or not."""
+    found = set(stages)
+    for name, stage in STAGES.items():  # in the order in which data walks
+        if found & set(stage.after):
+            found.add(name)
+    return frozenset(found)
+
+
 class States:
     """States of all stages and actors of one config.
 

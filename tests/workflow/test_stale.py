@@ -11,19 +11,10 @@ from pathlib import Path
 import pytest
 from workflow_copy import Workflow
 
-from ua3dtalk.provenance import STAGES, closure
+from ua3dtalk.provenance import STAGES, below, closure
 
 ACTORS = ("May", "anna")
 ALL = frozenset(STAGES)
-
-
-def below(*stages: str) -> frozenset[str]:
-    """The stages and all that read what they make, directly or not."""
-    found = set(stages)
-    for name, stage in STAGES.items():  # in the order in which data walks
-        if found & set(stage.after):
-            found.add(name)
-    return frozenset(found)
 
 
 def expected_of_users(root: Path, module: str) -> Counter[str]:
