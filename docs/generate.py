@@ -49,7 +49,7 @@ A whole number, 0 unless given. It goes into training and everything after it.
 RULES_HEAD = """# The rules
 
 Written by `python docs/generate.py` from the rules; a test keeps it current. An arrow that follows from others is left
-out. `snakemake --report report.html -- results/May/metrics.json` shows the same with a run's times, memory and pictures.
+out. `snakemake --report report.html -- results/May/metrics.json` also shows a run's times, memory and pictures.
 """
 
 ROOT = Path(__file__).resolve().parents[1]
