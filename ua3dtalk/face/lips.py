@@ -30,3 +30,10 @@ def lip_shapes(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
         scale, rotation, shift = similarity(p[rigid], reference[rigid])
         shapes[frame] = (scale * p[moving] @ rotation.T + shift - reference[rigid].mean(0)) / unit
     return shapes.reshape(len(points), -1)
+
+
+def lip_opening(shapes: np.ndarray) -> np.ndarray:
+    """Distance [T] between the middles of the inner lips of `lip_shapes` [T, 45 * 3], in its unit."""
+    points = shapes.reshape(len(shapes), -1, 3)
+    upper, lower = (len(OUTER_LIPS) + INNER_LIPS.index(point) for point in (13, 14))
+    return np.linalg.norm(points[:, upper] - points[:, lower], axis=1)

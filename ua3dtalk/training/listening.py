@@ -1,6 +1,6 @@
 """What the audio code of each frame is: the actor's main lip shapes, read from speech.
 
-The shapes are principal components of the training frames' lips. A kernel ridge regression reads them from the speech
+The shapes are the opening and principal components of what else the training frames' lips do. A kernel ridge regression reads them from the speech
 (a Gaussian kernel reads obama's held-out lips with a correlation of .76 where a linear one has .71, the others alike);
 penalty and gain of each are chosen by cross-validation over blocks of time. Training frames are driven by their true
 shapes, held-out and new speech by the read ones, so the picture learns from the mouth that it shows while the reader
@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ua3dtalk.errors import DataError
-from ua3dtalk.face.lips import lip_shapes
+from ua3dtalk.face.lips import lip_opening, lip_shapes
 from ua3dtalk.field.conditioners import LipReader
 from ua3dtalk.rendering.controls import speech_windows
 from ua3dtalk.rendering.head import build_reader, reading
@@ -111,14 +111,26 @@ def _heard_alone(subject: Subject, train: np.ndarray, radius: int) -> np.ndarray
 
 
 def lip_coefficients(subject: Subject, train: np.ndarray, count: int) -> np.ndarray:
-    """Coefficients [T, count] of the principal lip shapes, zero mean and unit deviation over training frames."""
+    """Coefficients [T, count] of the lip shapes, zero mean and unit deviation over training frames.
+
+    The first is the opening, which eyes look at first and speech tells best; the others are the principal components of
+    what the opening leaves unexplained. Read by itself, it is read better than out of principal components.
+    """
     shapes = lip_shapes(subject.landmarks.points, subject.tracking.neutral)
     centred = shapes - shapes[train].mean(0)
-    _, _, axes = np.linalg.svd(centred[train], full_matrices=False)
+    opening = _standard(lip_opening(shapes)[:, None], train)
+    explained, *_ = np.linalg.lstsq(opening[train], centred[train], rcond=None)
+    rest = centred - opening @ explained
+    _, _, axes = np.linalg.svd(rest[train], full_matrices=False)
+    axes = axes[: max(count - 1, 0)]
     # A component's sign is arbitrary; fixed, so that two machines agree.
-    axes = axes[:count] * np.sign(axes[:count][np.arange(count), np.abs(axes[:count]).argmax(1)])[:, None]
-    coefficients = centred @ axes.T
-    return coefficients / (coefficients[train].std(0) + 1e-9)
+    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
+    return np.hstack([opening, _standard(rest @ axes.T, train)])[:, :count]
+
+
+def _standard(series: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Series [T, K] without the training frames' mean, in their deviations."""
+    return (series - series[train].mean(0)) / (series[train].std(0) + 1e-9)
 
 
 def cross_validated_ridge(kernel: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,8 +142,9 @@ def cross_validated_ridge(kernel: np.ndarray, targets: np.ndarray) -> tuple[np.n
         dual weights [n, K] (prediction = kernel(new, inputs) @ dual + bias), bias [K], and the correlation [K] of the
         blocks' predictions with the truth.
 
-    The gain undoes half of the shrinking (in logarithms) that a regression towards the mean brings: a mouth that moves
-    too little looks wrong before its error grows. Targets that speech does not tell get no weight.
+    Each target's gain makes the blocks' squared error smallest. The first one's, the opening's, also undoes half of the
+    shrinking (in logarithms) that a regression towards the mean brings: a mouth that opens too little looks wrong before
+    its error grows. Targets that speech does not tell get no weight.
     """
     n = len(kernel)
     predicted = np.zeros((len(PENALTIES), *targets.shape))
@@ -147,7 +160,8 @@ def cross_validated_ridge(kernel: np.ndarray, targets: np.ndarray) -> tuple[np.n
     covariance = (residual * (targets - targets.mean(0))).mean(0)
     slope = np.clip(covariance / (residual.var(0) + 1e-12), 0, 1.5)
     correlation = covariance / (residual.std(0) * targets.std(0) + 1e-12)
-    gain = np.where(correlation > LEAST_CORRELATION, slope / np.sqrt(np.clip(correlation, LEAST_CORRELATION, 1)), 0)
+    gain = np.where(correlation > LEAST_CORRELATION, slope, 0)
+    gain[:1] /= np.sqrt(np.clip(correlation[:1], LEAST_CORRELATION, 1))
     solutions = np.stack(list(ridge_path(kernel, targets)))
     dual = solutions[best, :, columns].T * gain
     return dual, targets.mean(0), correlation
