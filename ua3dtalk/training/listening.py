@@ -1,10 +1,9 @@
 """What the audio code of each frame is: the actor's main lip shapes, read from speech.
 
-The shapes are the opening and principal components of what else the training frames' lips do. A kernel ridge regression reads them from the speech
-(a Gaussian kernel reads obama's held-out lips with a correlation of .76 where a linear one has .71, the others alike);
-penalty and gain of each are chosen by cross-validation over blocks of time. Training frames are driven by their true
-shapes, held-out and new speech by the read ones, so the picture learns from the mouth that it shows while the reader
-answers for what speech does not tell.
+The shapes are the opening of the mouth and principal components of what else the training frames' lips do. A kernel
+ridge regression reads them from the speech; penalty and gain of each are chosen by cross-validation over blocks of
+time. Training frames are driven by their true shapes, held-out and new speech by the read ones, so the picture learns
+from the mouth that it shows while the reader answers for what speech does not tell.
 """
 
 from __future__ import annotations
@@ -142,9 +141,9 @@ def cross_validated_ridge(kernel: np.ndarray, targets: np.ndarray) -> tuple[np.n
         dual weights [n, K] (prediction = kernel(new, inputs) @ dual + bias), bias [K], and the correlation [K] of the
         blocks' predictions with the truth.
 
-    Each target's gain makes the blocks' squared error smallest. The first one's, the opening's, also undoes half of the
-    shrinking (in logarithms) that a regression towards the mean brings: a mouth that opens too little looks wrong before
-    its error grows. Targets that speech does not tell get no weight.
+    Each target's gain makes the blocks' squared error smallest. The first one's, the opening's, also undoes half of
+    the shrinking (in logarithms) that a regression towards the mean brings: a mouth that opens too little looks wrong
+    before its error grows. Targets that speech does not tell get no weight.
     """
     n = len(kernel)
     predicted = np.zeros((len(PENALTIES), *targets.shape))
