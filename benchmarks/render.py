@@ -2,8 +2,8 @@
 
     python benchmarks/render.py results/May [--size 512] [--frames 100]
 
-The head is rendered at any size whatever it was trained at; times are medians over the frames. The last column says what
-share of real time (25 frames a second) that is.
+The head is rendered at any size whatever it was trained at; times are medians over the frames. The last column says
+how many times real time (25 frames a second) that is.
 """
 
 from __future__ import annotations

@@ -206,9 +206,7 @@ class Subject:
     @cached_property
     def landmarks(self) -> Landmarks:
         data = self._npz("landmarks.npz")
-        return Landmarks(
-            data["points"], data["blendshapes"], data["valid"].astype(bool), tuple(data["names"].tolist())
-        )
+        return Landmarks(data["points"], data["blendshapes"], data["valid"].astype(bool), tuple(data["names"].tolist()))
 
     @cached_property
     def regions(self) -> np.ndarray:

@@ -11,9 +11,9 @@ import numpy as np
 from ua3dtalk.metrics.detect import Faces
 from ua3dtalk.metrics.image import crop, psnr, ssim
 from ua3dtalk.metrics.lips import eye_distance, gain, lip_distance, mouth_opening, partial_correlation
-from ua3dtalk.perceptual import PerceptualDistance, limit_side
 from ua3dtalk.metrics.rows import Row
 from ua3dtalk.metrics.units import blendshape_error
+from ua3dtalk.perceptual import PerceptualDistance, limit_side
 from ua3dtalk.workflow import progress
 
 BATCH = 8

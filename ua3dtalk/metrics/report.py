@@ -22,10 +22,10 @@ from ua3dtalk.metrics.figures import (
 )
 from ua3dtalk.metrics.image import face_squares
 from ua3dtalk.metrics.lips import head_pose
-from ua3dtalk.perceptual import load_perceptual
 from ua3dtalk.metrics.picture import draw_metrics
 from ua3dtalk.metrics.rows import Row, collect_rows, read_renders
 from ua3dtalk.metrics.units import openface_error, read_openface
+from ua3dtalk.perceptual import load_perceptual
 from ua3dtalk.subject import Subject
 from ua3dtalk.workflow import atomic
 

@@ -15,8 +15,8 @@ from ua3dtalk.config import MetricsSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.metrics import report
 from ua3dtalk.metrics.detect import Faces
-from ua3dtalk.perceptual import PerceptualDistance
 from ua3dtalk.metrics.rows import Row
+from ua3dtalk.perceptual import PerceptualDistance
 from ua3dtalk.subject import Subject
 
 SIZE, FRAMES, TEST = 48, 60, 20
