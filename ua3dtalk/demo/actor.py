@@ -87,9 +87,10 @@ def _draw_all(scene: Scene, motion: Motion, size: int, workers: int, folder: Pat
         return video, regions
     save_scene(folder / "scene.npz", scene)
     np.savez(folder / "motion.npz", blendshapes=motion.blendshapes, head=motion.head, torso=motion.torso)
-    children = [
-        start_module("ua3dtalk.demo.frames", str(folder), str(worker), str(workers)) for worker in range(workers)
-    ]
+    others = range(1, workers)
+    children = [start_module("ua3dtalk.demo.frames", str(folder), str(worker), str(workers)) for worker in others]
+    # This process draws a share too: its progress is the one that reaches the terminal.
+    draw_frames(scene, motion, video, regions, range(0, frames, workers))
     for child in children:
         finish(child)
     return video, regions
