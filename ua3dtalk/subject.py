@@ -10,7 +10,7 @@ so the nose points to -z.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -110,12 +110,13 @@ class Landmarks:
 @dataclass(frozen=True)
 class Tracking:
     """K [T, 3, 3] px (constant within a clip: crops differ), world_to_camera [T, 4, 4], neutral [478, 3] m,
-    residual [T] px (NaN where no face is seen)."""
+    residual [T] px (NaN where no face is seen), expression [T, 52] fitted weights in 0..1."""
 
     K: np.ndarray
     world_to_camera: np.ndarray
     neutral: np.ndarray
     residual: np.ndarray
+    expression: np.ndarray = field(default_factory=lambda: np.zeros((0, 52), np.float32))
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,8 @@ class Subject:
     @cached_property
     def tracking(self) -> Tracking:
         data = self._npz("tracking.npz")
-        return Tracking(data["K"], data["world_to_camera"], data["neutral"], data["residual"])
+        names = ("K", "world_to_camera", "neutral", "residual", "expression")
+        return Tracking(*(data[name] for name in names if name in data))
 
     @cached_property
     def expression(self) -> Expression:

