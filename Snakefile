@@ -4,7 +4,6 @@ snakemake --cores all results/May/metrics.json
 """
 
 import atexit
-import os
 import sys
 import time
 from pathlib import Path
@@ -35,7 +34,7 @@ if workflow.is_main_process and driver.enter():
 
 # Jobs run the code that is hashed: an environment may hold the package of another folder, or none.
 PACKAGE = Path(ua3dtalk.__file__).parents[1]
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")]))
+driver.let_jobs_import(PACKAGE)
 STATES = States(CONFIG, PACKAGE, Path(workflow.basedir) / "workflow_scripts")
 STARTED = time.time()
 

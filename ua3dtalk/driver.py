@@ -45,6 +45,12 @@ def enter(folder: Path | str = ".snakemake") -> bool:
     return stale
 
 
+def let_jobs_import(folder: Path) -> None:
+    """Put a folder first on the path of every Python that this process starts."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), before] if before else [str(folder)])
+
+
 def end_with_parent(every: float = 1.0) -> None:
     """End this process soon after its parent died, so that a second run does not work beside an orphan."""
     parent = os.getppid()
