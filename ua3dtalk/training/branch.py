@@ -19,12 +19,14 @@ from ua3dtalk.rendering.head import BranchNet, Controls
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.splat.densify import Densifier
+from ua3dtalk.splat.sh import C0
 from ua3dtalk.training.objectives import motion_size, perceptual_patch, photometric
 from ua3dtalk.training.poses import PoseCorrections
 from ua3dtalk.training.schedule import linear, log_linear, net_factor
 from ua3dtalk.training.settings import BranchTraining, TrainingSettings
 
-GAUSSIAN_RATES = ("means", "quats", "raw_scales", "raw_opacities", "sh")
+GREENISH = 0.4  # how much more green than red and blue a Gaussian shows that has learned the ground
+INVISIBLE = -8.0  # raw opacity
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,8 @@ class BranchTrainer:
         if self.poses is not None:
             self.poses.step()
         due = densify.start <= self.iteration < densify.stop and self.iteration % densify.interval == 0
+        if self.iteration % densify.interval == 0:
+            hide_ground(self.cloud)
         if due and self.iteration and not frozen:
             threshold = linear(self.iteration, densify.opacity_start, densify.opacity_stop, densify.stop)
             self.cloud = self.densifier.refine(self.cloud, self.gaussian_optimisers, min_opacity=threshold)
@@ -212,3 +216,13 @@ class BranchTrainer:
         self.densifier.load_state_dict(state["densifier"])
         if self.poses is not None:
             self.poses.load_state_dict(state["poses"])
+
+
+@torch.no_grad()
+def hide_ground(cloud: Cloud) -> None:
+    """Make Gaussians that took the colour of the green ground invisible; the next pruning removes them.
+
+    Behind the head, where the real picture has no green, they would show as specks (TalkingGaussian deletes them too).
+    """
+    red, green, blue = (cloud.sh[:, 0] * C0 + 0.5).unbind(1)
+    cloud.raw_opacities[green - torch.maximum(red, blue) > GREENISH] = INVISIBLE
