@@ -113,12 +113,11 @@ def expression_basis() -> Basis:
 class LandmarkErrors:
     """How the landmarker errs, in metres at the head's distance, in the image turned so that the head is upright.
 
-    fields [5, 478, 2]: error per unit of x, y, x^2, x y, y^2 of the nose's direction (right, down); modes [S, 478, 2]:
-    ways in which landmarks err together, standard deviation 1; noise [478]: what is left, standard deviation per axis.
+    fields [5, 478, 2]: error per unit of x, y, x^2, x y, y^2 of the nose's direction (right, down);
+    noise [478]: what is left, standard deviation per axis.
     """
 
     fields: np.ndarray
-    modes: np.ndarray
     noise: np.ndarray
 
 
@@ -126,4 +125,4 @@ class LandmarkErrors:
 def landmark_errors() -> LandmarkErrors:
     """The errors that `make_errors.py` measured on rendered heads."""
     with np.load(ERRORS_FILE, allow_pickle=False) as data:
-        return LandmarkErrors(*(data[name].astype(np.float64) for name in ("fields", "modes", "noise")))
+        return LandmarkErrors(*(data[name].astype(np.float64) for name in ("fields", "noise")))

@@ -6,8 +6,8 @@ unknowns are found by Levenberg-Marquardt on the joint least-squares problem; in
 unknowns are eliminated block by block (Schur complement), as in bundle adjustment. Outliers lose weight by
 Geman-McClure's function, iteratively reweighted.
 
-Arrays: T frames, P points, E shapes, S slides, D directions, G cameras; per-frame unknowns are
-ordered rotation (3), translation (3), w, slides.
+Arrays: T frames, P points, E shapes, D directions, G cameras; per-frame unknowns are
+ordered rotation (3), translation (3), w.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Problem:
     mean [P, 3] m of the neutral shape and directions [D, P, 3] m in which it departs, each with standard deviation 1;
     tightness [E]: 1 / standard
     deviation of w about the guess; log_focal: mean and standard deviation of log focal length;
-    fields [5, P, 2] m: how landmarks err with `directions_of` the nose, modes [S, P, 2] m: ways in which they err
-    besides, of standard deviation 1; both in the upright image, at the head's distance (`landmark_errors.npz`).
+    fields [5, P, 2] m: how landmarks err with `directions_of` the nose, in the upright image at the head's distance
+    (`landmark_errors.npz`).
     """
 
     points: np.ndarray
@@ -47,7 +47,6 @@ class Problem:
     directions: np.ndarray
     log_focal: tuple[np.ndarray, float]
     fields: np.ndarray
-    modes: np.ndarray
 
     def frames(self, index: np.ndarray | slice) -> Problem:
         """The same problem on some frames."""
@@ -61,8 +60,7 @@ class Problem:
 @dataclass(frozen=True)
 class State:
     """rotation [T, 3, 3], translation [T, 3] m, weights [T, E], neutral [P, 3] m, identity [D] (how much of
-    each direction the neutral shape holds), log_focal [G] (camera px), slides [T, S]: how much of each way
-    in which the landmarker errs."""
+    each direction the neutral shape holds), log_focal [G] (camera px)."""
 
     rotation: np.ndarray
     translation: np.ndarray
@@ -70,11 +68,10 @@ class State:
     neutral: np.ndarray
     identity: np.ndarray
     log_focal: np.ndarray
-    slides: np.ndarray
 
     def frames(self, index: np.ndarray | slice) -> State:
         """The same state on some frames."""
-        cut = {name: getattr(self, name)[index] for name in ("rotation", "translation", "weights", "slides")}
+        cut = {name: getattr(self, name)[index] for name in ("rotation", "translation", "weights")}
         return replace(self, **cut)
 
 
@@ -117,10 +114,10 @@ def _directions_slope(nose: np.ndarray) -> np.ndarray:
 
 
 def slide(problem: Problem, state: State) -> np.ndarray:
-    """How the landmarker errs, px [T, P, 2]: with the direction of the nose, and the frame's own slides."""
+    """How the landmarker errs with the direction of the nose, px [T, P, 2]."""
     roll = upright(state.rotation)
     nose = (-state.rotation[:, None, :2, 2] @ roll)[:, 0]
-    error = np.tensordot(directions_of(nose), problem.fields, 1) + np.tensordot(state.slides, problem.modes, 1)
+    error = np.tensordot(directions_of(nose), problem.fields, 1)
     return (focal(problem, state) / state.translation[:, 2])[:, None, None] * (error @ np.swapaxes(roll, 1, 2))
 
 
@@ -155,7 +152,7 @@ def cost(problem: Problem, state: State, weights: np.ndarray) -> float:
     """The objective under fixed robust weights [T, P]: half the weighted squares of data and priors."""
     off = residuals(problem, state)
     data = (weights[..., None] * off**2 / problem.noise[:, None, None] ** 2).sum()
-    prior = (((state.weights - problem.guess) * problem.tightness) ** 2).sum() + (state.slides**2).sum()
+    prior = (((state.weights - problem.guess) * problem.tightness) ** 2).sum()
     prior += (state.identity**2).sum()
     lens = (((state.log_focal - problem.log_focal[0]) / problem.log_focal[1]) ** 2).sum()
     return 0.5 * float(data + prior + lens)
@@ -163,7 +160,7 @@ def cost(problem: Problem, state: State, weights: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Linear:
-    """Jacobians of predicted px, divided by the noise and weighted: frame [T, 2P, 6+E+S], point [T, P, 2, 3],
+    """Jacobians of predicted px, divided by the noise and weighted: frame [T, 2P, 6+E], point [T, P, 2, 3],
     lens [T, 2P] by log focal length; off [T, 2P] the residuals alike.
 
     A longer lens moves the head away in proportion, so that its size stays: without that the focal length and all
@@ -190,47 +187,39 @@ def linearise(problem: Problem, state: State, weights: np.ndarray) -> Linear:
     lens[..., 2] = -flat / z[..., None]
     lens *= scale[..., None, None]
     to_point = lens @ state.rotation[:, None]
-    size = (f / state.translation[:, 2:]) * scale  # px per metre at the head, weighted [T, P]
-    back = np.swapaxes(upright(state.rotation), 1, 2)
     rotate = -lens @ skew(turned) + scale[..., None, None] * _slide_by_rotation(problem, state)
     error = slide(problem, state)
     shift = lens.copy()
     shift[..., 2] -= scale[..., None] * error / state.translation[:, None, 2:]
     express = np.einsum("tpij,epj->tpie", to_point, problem.shapes, optimize=True)
-    slides = np.moveaxis(problem.modes[:, None] @ back, 0, -1) * size[..., None, None]
-    frame = np.concatenate([rotate, shift, express, slides], -1).reshape(frames, 2 * points, -1)
+    frame = np.concatenate([rotate, shift, express], -1).reshape(frames, 2 * points, -1)
     off = (problem.points - flat - problem.centre[:, None] - error) * scale[..., None]
     zoomed = flat * scale[..., None] + lens[..., 2] * state.translation[:, None, 2:]
     return Linear(frame, to_point, zoomed.reshape(frames, -1), off.reshape(frames, -1))
 
 
 def _move(state: State, step: np.ndarray) -> State:
-    """Apply per-frame steps [T, 6+E+S]; weights stay in 0..1."""
-    shapes = state.weights.shape[1]
+    """Apply per-frame steps [T, 6+E]; weights stay in 0..1."""
     return replace(
         state,
         rotation=rotation_matrix(step[:, :3]) @ state.rotation,
         translation=state.translation + step[:, 3:6],
-        weights=np.clip(state.weights + step[:, 6 : 6 + shapes], 0, 1),
-        slides=state.slides + step[:, 6 + shapes :],
+        weights=np.clip(state.weights + step[:, 6:], 0, 1),
     )
 
 
 def _normal(problem: Problem, state: State, linear: Linear, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Normal matrices [T, 6+E, 6+E+S] and right sides [T, 6+E+S] of the frames, weights at their bounds held.
+    """Normal matrices [T, 6+E, 6+E] and right sides [T, 6+E] of the frames, weights at their bounds held.
 
-    free [T, 6+E+S] comes out as 0 for unknowns that are held.
+    free [T, 6+E] comes out as 0 for unknowns that are held.
     """
     matrix = np.swapaxes(linear.frame, -1, -2) @ linear.frame
     right = np.einsum("tij,ti->tj", linear.frame, linear.off)
     index = np.arange(6, matrix.shape[-1])
-    tight = np.concatenate([problem.tightness, np.ones(len(problem.modes))]) ** 2
-    aim = np.concatenate([problem.guess - state.weights, -state.slides], 1)
-    matrix[:, index, index] += tight
-    right[:, 6:] += aim * tight
+    matrix[:, index, index] += problem.tightness**2
+    right[:, 6:] += (problem.guess - state.weights) * problem.tightness**2
     free[:] = 1
-    w = slice(6, 6 + len(problem.shapes))
-    free[:, w] = ~(((state.weights <= 0) & (right[:, w] < 0)) | ((state.weights >= 1) & (right[:, w] > 0)))
+    free[:, 6:] = ~(((state.weights <= 0) & (right[:, 6:] < 0)) | ((state.weights >= 1) & (right[:, 6:] > 0)))
     matrix *= free[:, :, None] * free[:, None, :]
     every = np.arange(matrix.shape[-1])
     matrix[:, every, every] += 1 - free
@@ -250,7 +239,7 @@ def fit_frames(problem: Problem, state: State, iterations: int = 8, width: float
     for start in range(0, len(problem.points), CHUNK):
         part = slice(start, start + CHUNK)
         few, now = problem.frames(part), state.frames(part)
-        free = np.ones((len(few.points), 6 + len(few.shapes) + len(few.modes)))
+        free = np.ones((len(few.points), 6 + len(few.shapes)))
         for step in range(iterations):
             weights = robust_weights(few, residuals(few, now), width * (3 if step < 2 else 1))
             matrix, right = _normal(few, now, linearise(few, now, weights), free)
@@ -266,7 +255,6 @@ def fit_frames(problem: Problem, state: State, iterations: int = 8, width: float
         rotation=np.concatenate([p.rotation for p in parts]),
         translation=np.concatenate([p.translation for p in parts]),
         weights=np.concatenate([p.weights for p in parts]),
-        slides=np.concatenate([p.slides for p in parts]),
     )
 
 
@@ -295,17 +283,18 @@ def _joint_step(problem: Problem, state: State, weights: np.ndarray, damping: fl
     """One damped Gauss-Newton step of all unknowns by the Schur complement of the frames' blocks."""
     frames = len(weights)
     linear = linearise(problem, state, weights)
-    free = np.ones((frames, 6 + len(problem.shapes) + len(problem.modes)))
+    free = np.ones((frames, 6 + len(problem.shapes)))
     matrix, right = _normal(problem, state, linear, free)
     matrix = _damp(matrix, damping)
     shared = _shared_jacobian(problem, linear)  # [T, 2P, D + G]
     count = shared.shape[-1]
-    tight = np.concatenate([np.ones(len(state.identity)), np.full(len(state.log_focal), problem.log_focal[1] ** -2)])
+    sizes = len(state.identity), len(state.log_focal)
+    tight = np.repeat([1.0, problem.log_focal[1] ** -2], sizes)
     aim = np.concatenate([-state.identity, problem.log_focal[0] - state.log_focal])
     flat = shared.reshape(-1, count)
     big = flat.T @ flat + np.diag(tight)
     side = flat.T @ linear.off.reshape(-1) + aim * tight
-    coupling = np.swapaxes(linear.frame * free[:, None], -1, -2) @ shared  # [T, 6+E+S, D + G]
+    coupling = np.swapaxes(linear.frame * free[:, None], -1, -2) @ shared  # [T, 6+E, D + G]
     big = _damp(big, damping)
     root = np.linalg.inv(np.linalg.cholesky(matrix))
     whitened = root @ np.concatenate([coupling, right[..., None]], -1)  # [T, 6+E, shared + 1]
@@ -313,16 +302,15 @@ def _joint_step(problem: Problem, state: State, weights: np.ndarray, damping: fl
     reduced = big - flat[:, :-1].T @ flat[:, :-1]
     step = np.linalg.solve(reduced, side - flat[:, :-1].T @ flat[:, -1])
     inner = (np.swapaxes(root, -1, -2) @ (whitened[..., -1] - whitened[..., :-1] @ step)[..., None])[..., 0]
-    shapes = len(state.identity)
-    deviation = np.sqrt(np.diag(np.linalg.inv(reduced))[shapes:])
-    longer = np.clip(step[shapes:], -0.3, 0.3)
+    deviation = np.sqrt(np.diag(np.linalg.inv(reduced))[sizes[0] :])
+    shape, longer = step[: sizes[0]], np.clip(step[sizes[0] :], -0.3, 0.3)
     moved = _move(state, inner * free)
     distance = moved.translation[:, 2] + state.translation[:, 2] * np.expm1(longer)[problem.camera]
     moved = replace(
         moved,
         translation=np.column_stack([moved.translation[:, :2], distance]),
-        neutral=state.neutral + np.tensordot(step[:shapes], problem.directions, 1),
-        identity=state.identity + step[:shapes],
+        neutral=state.neutral + np.tensordot(shape, problem.directions, 1),
+        identity=state.identity + shape,
         log_focal=state.log_focal + longer,
     )
     return moved, deviation
@@ -365,7 +353,6 @@ def start(problem: Problem, depth: np.ndarray, points: np.ndarray, log_focal: np
         problem.mean.copy(),
         np.zeros(len(problem.directions)),
         log_focal,
-        np.zeros((len(f), len(problem.modes))),
     )
 
 

@@ -6,7 +6,7 @@ open mesh (none of them the built-in actor's) are rendered in random poses, expr
 landmarker is run, and its error at the true places of the points (`expression_basis.npz`) is split into
 
     fields: what depends on the direction of the nose (x, y and their products), the same for all heads;
-    modes: ways in which the rest errs together; noise: what is left per point.
+    noise: what is left per point.
 
 A head's own constant offset is left out: the tracker's neutral shape takes it.
 
@@ -29,7 +29,6 @@ from ua3dtalk.face.geometry import rotation_matrix
 from ua3dtalk.face.headfit import directions_of
 
 HEADS, FRAMES = 10, 36  # frames of each head
-MODES = 8
 TURN = (32.0, 18.0, 14.0)  # largest yaw, pitch, roll in degrees
 MACROS = [
     f"{race}-{sex}-{age}"
@@ -141,7 +140,7 @@ def upright(vectors: np.ndarray, rotation: np.ndarray) -> np.ndarray:
 
 
 def split(errors: list[np.ndarray], noses: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """fields [5, 478, 2] m, modes [S, 478, 2] m of standard deviation 1, noise [478] m of several heads' upright
+    """fields [5, 478, 2] m and noise [478] m of several heads' upright
     errors [T, 478, 2] and nose directions [T, 2]."""
     left = [
         np.column_stack([directions_of(nose), *(np.full(len(nose), float(k == head)) for k in range(len(errors)))])
@@ -154,11 +153,8 @@ def split(errors: list[np.ndarray], noses: list[np.ndarray]) -> dict[str, np.nda
         keep = size < 3 * np.median(size)
         design, seen = design[keep], seen[keep]
     rest = seen - design @ solution
-    _, values, vectors = np.linalg.svd(rest, full_matrices=False)
-    modes = vectors[:MODES] * values[:MODES, None] / np.sqrt(len(rest))
-    rest -= rest @ vectors[:MODES].T @ vectors[:MODES]
     noise = np.sqrt((rest.reshape(-1, 478, 2) ** 2).mean((0, 2)))
-    return {"fields": solution[:5].reshape(5, 478, 2), "modes": modes.reshape(-1, 478, 2), "noise": noise}
+    return {"fields": solution[:5].reshape(5, 478, 2), "noise": noise}
 
 
 def main(wheel_path: Path, task: Path, frames: int = FRAMES) -> None:

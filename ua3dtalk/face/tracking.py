@@ -142,7 +142,6 @@ def make_problem(
         directions=shape_directions(basis),
         log_focal=(lens, LENS_HOLD),
         fields=errors.fields,
-        modes=errors.modes,
     )
 
 

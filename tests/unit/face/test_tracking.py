@@ -45,7 +45,6 @@ def small_problem(seed: int = 0) -> tuple[headfit.Problem, headfit.State]:
         directions=random.normal(size=(5, points, 3)) * 0.005,
         log_focal=(np.array([6.5, 7.0]), 0.3),
         fields=random.normal(size=(5, points, 2)) * 0.01,
-        modes=random.normal(size=(2, points, 2)) * 0.01,
     )
     state = headfit.State(
         rotation=rotation_matrix(random.normal(size=(frames, 3)) * 0.2),
@@ -54,7 +53,6 @@ def small_problem(seed: int = 0) -> tuple[headfit.Problem, headfit.State]:
         neutral=problem.mean.copy(),
         identity=np.zeros(5),
         log_focal=np.array([6.6, 7.1]),
-        slides=random.normal(size=(frames, 2)),
     )
     return problem, state
 
