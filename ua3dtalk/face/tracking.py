@@ -6,7 +6,8 @@
 3. The poses are smoothed without lag inside each clip (`smoothing`), as strongly as the data ask for.
 4. The expression is fitted once more under the smooth pose.
 
-Held-out frames only take part in 2 to 4, where nothing is shared between frames but the smoothing.
+Held-out frames only take part in 2 to 4, and have no say in the strength of the smoothing; near the border between
+training and test the smoothing itself reaches across, a few frames far.
 """
 
 from __future__ import annotations
@@ -215,7 +216,11 @@ def smooth_poses(problem: Problem, state: State, valid: np.ndarray, clips: tuple
         channels.append(np.column_stack([rotation_vector(turns @ mean.T), position]))
         means.append(mean)
     weight_of = [weights[clip.first : clip.end] for clip in clips]
-    strengths = [best_strength([c[:, k] for c in channels], weight_of) for k in range(6)]
+    trains = [slice(0, clip.test_first - clip.first) for clip in clips]  # held-out frames have no say in the strength
+    known = [weight[train] for weight, train in zip(weight_of, trains, strict=True)]
+    strengths = [
+        best_strength([c[train, k] for c, train in zip(channels, trains, strict=True)], known) for k in range(6)
+    ]
     rotation, translation = state.rotation.copy(), state.translation.copy()
     for clip, channel, weight, mean in zip(clips, channels, weight_of, means, strict=True):
         if (weight > 0).sum() < 2:
