@@ -4,6 +4,7 @@ snakemake --cores all results/May/metrics.json
 """
 
 import atexit
+import re
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,13 @@ try:
     CONFIG = load_config(config)
 except ConfigError as error:
     sys.exit(f"ua3dtalk: config: {error}")
+
+# Snakemake would say that no rule makes the file; what is missing is the actor.
+ASKED = {found[1] for word in sys.argv if (found := re.match(r"results/([^/.][^/]*)/", word))}
+if workflow.is_main_process and (unknown := sorted(ASKED - set(CONFIG.actors))):
+    sys.exit(
+        f"ua3dtalk: config: actors.{unknown[0]}: no such actor; add it to config.yaml: {unknown[0]}: {{clips: [my.mp4]}}"
+    )
 
 if workflow.is_main_process and driver.enter():
     print("ua3dtalk: the run before this one was killed; going on from what it finished", file=sys.stderr)

@@ -32,6 +32,7 @@ def last_line(workflow: Workflow, config: str, *targets: str) -> str:
         ("media={sise: 3}", "ua3dtalk: config: media.sise: unknown key; did you mean size?"),
         ("actors={../x: {clips: builtin}}", "ua3dtalk: config: actors.../x: found '../x' as a name; use 1 to 64 "),
         ("actors={x: {clips: [nothing.mp4]}}", "ua3dtalk: config: actors.x.clips[0]: no file nothing.mp4 (looked "),
+        ("seed=0", "ua3dtalk: config: actors.x: no such actor; add it to config.yaml: x: "),
     ],
 )
 def test_a_wrong_config(workflow: Workflow, config: str, line: str) -> None:
