@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ua3dtalk.face.geometry import similarity
+from ua3dtalk.subject import Subject
 
 # Points of the 478-point mesh that speech hardly moves: forehead, temples, bridge of the nose, corners of the eyes.
 RIGID = (168, 6, 197, 195, 5, 4, 33, 133, 362, 263, 10, 338, 297, 109, 67, 151, 9, 8, 127, 356, 234, 454)
@@ -37,3 +38,26 @@ def lip_opening(shapes: np.ndarray) -> np.ndarray:
     points = shapes.reshape(len(shapes), -1, 3)
     upper, lower = (len(OUTER_LIPS) + INNER_LIPS.index(point) for point in (13, 14))
     return np.linalg.norm(points[:, upper] - points[:, lower], axis=1)
+
+
+def lip_coefficients(subject: Subject, train: np.ndarray, count: int) -> np.ndarray:
+    """Coefficients [T, count] of the lip shapes, zero mean and unit deviation over training frames.
+
+    The first is the opening, which eyes look at first and speech tells best; the others are the principal components of
+    what the opening leaves unexplained. Read by itself, it is read better than out of principal components.
+    """
+    shapes = lip_shapes(subject.landmarks.points, subject.tracking.neutral)
+    centred = shapes - shapes[train].mean(0)
+    opening = _standard(lip_opening(shapes)[:, None], train)
+    explained, *_ = np.linalg.lstsq(opening[train], centred[train], rcond=None)
+    rest = centred - opening @ explained
+    _, _, axes = np.linalg.svd(rest[train], full_matrices=False)
+    axes = axes[: max(count - 1, 0)]
+    # A component's sign is arbitrary; fixed, so that two machines agree.
+    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
+    return np.hstack([opening, _standard(rest @ axes.T, train)])[:, :count]
+
+
+def _standard(series: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Series [T, K] without the training frames' mean, in their deviations."""
+    return (series - series[train].mean(0)) / (series[train].std(0) + 1e-9)

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ua3dtalk.errors import DataError
-from ua3dtalk.face.lips import lip_opening, lip_shapes
+from ua3dtalk.face.lips import lip_coefficients
 from ua3dtalk.field.conditioners import LipReader
 from ua3dtalk.rendering.controls import speech_windows
 from ua3dtalk.rendering.head import build_reader, reading
@@ -107,29 +107,6 @@ def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _heard_alone(subject: Subject, train: np.ndarray, radius: int) -> np.ndarray:
     """The training frames whose windows of speech reach into no held-out frame."""
     return np.concatenate([train[(train >= c.first) & (train < c.test_first - radius)] for c in subject.clips])
-
-
-def lip_coefficients(subject: Subject, train: np.ndarray, count: int) -> np.ndarray:
-    """Coefficients [T, count] of the lip shapes, zero mean and unit deviation over training frames.
-
-    The first is the opening, which eyes look at first and speech tells best; the others are the principal components of
-    what the opening leaves unexplained. Read by itself, it is read better than out of principal components.
-    """
-    shapes = lip_shapes(subject.landmarks.points, subject.tracking.neutral)
-    centred = shapes - shapes[train].mean(0)
-    opening = _standard(lip_opening(shapes)[:, None], train)
-    explained, *_ = np.linalg.lstsq(opening[train], centred[train], rcond=None)
-    rest = centred - opening @ explained
-    _, _, axes = np.linalg.svd(rest[train], full_matrices=False)
-    axes = axes[: max(count - 1, 0)]
-    # A component's sign is arbitrary; fixed, so that two machines agree.
-    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
-    return np.hstack([opening, _standard(rest @ axes.T, train)])[:, :count]
-
-
-def _standard(series: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Series [T, K] without the training frames' mean, in their deviations."""
-    return (series - series[train].mean(0)) / (series[train].std(0) + 1e-9)
 
 
 def cross_validated_ridge(kernel: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
