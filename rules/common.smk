@@ -20,6 +20,13 @@ def perceptual_weights(stage):
     return asset(name) if name else []
 
 
+def of_pooled(stage, *files):
+    """Files of the other actors that the stage's setting `pool` names, as a function of wildcards."""
+    return lambda wildcards: [
+        f"results/{other}/{file}" for other in CONFIG.pooled(stage, wildcards.actor) for file in files
+    ]
+
+
 def source_clips(wildcards):
     """The clips of an actor as the config names them; the built-in actor's is made first."""
     actor = CONFIG.actors[wildcards.actor]

@@ -196,6 +196,11 @@ class Config:
             changes |= {key: value.replace("{actor}", actor) for key, value in texts.items()}
         return settings.model_copy(update=changes)
 
+    def pooled(self, stage: str, actor: str) -> tuple[str, ...]:
+        """The other actors whose training frames a stage may learn from, in the order of its setting `pool`."""
+        names = getattr(self.sections[SECTION_OF_STAGE[stage]], "pool", ())
+        return tuple(name for name in dict.fromkeys(names) if name != actor)
+
 
 def load_config(raw: Mapping[str, Any]) -> Config:
     """Check a parsed config.yaml and merge it with its presets.
@@ -230,7 +235,9 @@ def _load(raw: Mapping[str, Any]) -> Config:
     seed = raw.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
         raise ConfigError(f"seed: found {_show(seed)}; give a whole number from 0 to 2147483647")
-    return Config(_actors(raw.get("actors")), method, budget, seed, sections)
+    actors = _actors(raw.get("actors"))
+    _check_pools(sections, actors)
+    return Config(actors, method, budget, seed, sections)
 
 
 def preset_names(kind: Literal["method", "budget"]) -> list[str]:
@@ -279,6 +286,14 @@ def _actors(raw: Any) -> dict[str, Actor]:
         if (other := seen.setdefault(name.lower(), name)) != name:
             raise ConfigError(f"actors.{name}: differs from actors.{other} in case only; rename one")
     return actors
+
+
+def _check_pools(sections: Mapping[str, BaseModel], actors: Mapping[str, Actor]) -> None:
+    """A stage can learn only from actors that the config has."""
+    for section, settings in sections.items():
+        for index, name in enumerate(getattr(settings, "pool", ())):
+            if name not in actors:
+                raise ConfigError(f"{section}.pool[{index}]: found {_show(name)}; {_choice(name, list(actors))}")
 
 
 def _actor(name: Any, value: Any) -> Actor:

@@ -9,7 +9,7 @@ every rule carries ``params: state=``, a hash of
   the adapter with it;
 - the stage's settings, with sorted keys, without those that may not change a result (`UNTRACKED`);
 - the pretrained weights and source clips it reads, by content;
-- the states of the stages before it.
+- the states of the stages before it; for a stage that learns from several actors those of the others' too.
 
 The state is written into every result.
 """
@@ -54,6 +54,7 @@ class Stage:
         assets: names of pretrained weights that it reads whatever its settings are.
         seeded: whether the config's seed goes in.
         without: settings of its section that it does not read; all the others are part of its state.
+        pool: whether it also reads, of the other actors that its setting `pool` names, what `after` makes.
     """
 
     module: str
@@ -61,6 +62,7 @@ class Stage:
     assets: tuple[str, ...] = ()
     seeded: bool = False
     without: tuple[str, ...] = ()
+    pool: bool = False
 
 
 _BUNDLE = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech")
@@ -132,18 +134,19 @@ class States:
     def ingredients(self, stage: str, actor: str) -> dict[str, Any]:
         """All that goes into a state, readable: two of these side by side tell why a stage reruns."""
         entry = STAGES[stage]
-        settings = settings_of(self.config.stage(stage, actor), entry.without)
+        settings = settings_of(self.config.stage(stage, actor), (*entry.without, "pool"))
         clips = self.config.actors[actor].clips
         assets = [*entry.assets, *filter(None, [PERCEPTUAL_WEIGHTS[settings.get("perceptual", "none")]])]
-        before = [name for name in entry.after if name != "builtin_actor" or not clips]
         found: dict[str, Any] = {
             "stage": stage,
             "code": self.code(entry.module),
             "adapter": self.adapter(stage),
             "settings": settings,
             "assets": {name: _asset_sha256(name) for name in assets},
-            "before": {name: self.of(name, actor) for name in before},
+            "before": self._before(entry, actor),
         }
+        if entry.pool:  # a list: in which order the actors are pooled may change the result
+            found["pooled"] = [self._before(entry, other) for other in self.config.pooled(stage, actor)]
         if stage == "locate":
             found["clips"] = [[self._digests.of(self.folder / clip.path), clip.emotion] for clip in clips]
         for field in ("openface_csv", "features_file"):
@@ -154,6 +157,11 @@ class States:
         if stage == "metrics":  # which names them
             found["presets"] = [self.config.method, self.config.budget]
         return found
+
+    def _before(self, entry: Stage, actor: str) -> dict[str, str]:
+        """States of the stages whose files of one actor a stage reads; only a built-in actor has its own."""
+        builtin = self.config.actors[actor].builtin
+        return {name: self.of(name, actor) for name in entry.after if name != "builtin_actor" or builtin}
 
     def code(self, module: str) -> str:
         """Hash of a module's code and of all it imports from the package."""

@@ -103,6 +103,13 @@ class Job:
         return Subject(RESULTS / self.actor)
 
     @cached_property
+    def pooled(self) -> tuple[Subject, ...]:
+        """The bundles of the other actors whose training frames this stage may learn from."""
+        from ua3dtalk.subject import Subject
+
+        return tuple(Subject(RESULTS / name) for name in self._checked.pooled(self.rule, self.actor))
+
+    @cached_property
     def settings(self) -> Any:
         """The frozen settings of this stage."""
         return self._checked.stage(self.rule, self.actor)

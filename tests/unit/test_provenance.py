@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
-from ua3dtalk import provenance
-from ua3dtalk.config import load_config
-from ua3dtalk.provenance import STAGES, FileDigests, States, digest, normalised, settings_of
+from ua3dtalk import config, provenance
+from ua3dtalk.config import Settings, load_config
+from ua3dtalk.errors import ConfigError
+from ua3dtalk.provenance import STAGES, FileDigests, Stage, States, digest, normalised, settings_of
 
 
 @pytest.fixture
@@ -106,6 +108,51 @@ def test_every_stage_has_a_state_and_each_its_own(root: Path, tmp_path: Path) ->
     found = states(root, tmp_path)
     assert len(set(found.values())) == len(STAGES)
     assert all(len(state) == 16 and int(state, 16) >= 0 for state in found.values())
+
+
+class Pooled(Settings):
+    pool: tuple[str, ...] = ()
+
+
+@pytest.fixture
+def pooled_state(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """State of a stage that reads the speech of one's own and of pooled clips; each clip holds its own name."""
+    learn = Stage("ua3dtalk.speech.features", ("decode", "speech"), pool=True)
+    monkeypatch.setattr(provenance, "STAGES", {**STAGES, "learn": learn})
+    monkeypatch.setitem(config.SECTION_OF_STAGE, "learn", "learn")
+    models = {**config.section_models(), "learn": Pooled}
+    monkeypatch.setattr(config, "section_models", lambda: models)
+    for name in "abc":
+        (tmp_path / f"{name}.mp4").write_text(name)
+
+    def state(*pool: str, actor: str = "a", **changes: object) -> str:
+        actors = {name: {"clips": [f"{name}.mp4"]} for name in "abc"} | {"May": {"clips": "builtin"}}
+        raw = {"actors": actors, "learn": {"pool": list(pool)}, **changes}
+        return States(load_config(raw), root, root / "workflow_scripts", tmp_path).of("learn", actor)
+
+    return state
+
+
+def test_a_stage_depends_on_the_actors_that_it_pools(pooled_state: Callable[..., str], tmp_path: Path) -> None:
+    alone, both = pooled_state(), pooled_state("b")
+    assert alone != both != pooled_state("c")
+    assert both == pooled_state("a", "b"), "an actor learns from itself in any case"
+    assert alone == pooled_state("a")
+    assert pooled_state("b", "c") != pooled_state("c", "b"), "the order of the examples is the pool's"
+    assert pooled_state("b", actor="b") == pooled_state(actor="b")
+    (tmp_path / "b.mp4").write_text("another clip")
+    assert pooled_state() == alone
+    assert pooled_state("b") != both
+
+
+def test_a_pooled_builtin_actor_brings_its_own_stage(pooled_state: Callable[..., str]) -> None:
+    assert pooled_state("May") != pooled_state("May", demo={"seconds": 12})
+    assert pooled_state("b") == pooled_state("b", demo={"seconds": 12})
+
+
+def test_an_actor_that_the_config_lacks_cannot_be_pooled(pooled_state: Callable[..., str]) -> None:
+    with pytest.raises(ConfigError, match=r"^learn.pool\[1\]: found 'Mai'; did you mean May\?$"):
+        pooled_state("b", "Mai")
 
 
 def test_device_and_threads_stay_out(root: Path, tmp_path: Path) -> None:

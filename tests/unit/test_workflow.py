@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ua3dtalk import driver, workflow
+from ua3dtalk.config import Config
 from ua3dtalk.errors import InputError
 from ua3dtalk.workflow import atomic, failures, job, one_line, progress
 
@@ -50,6 +51,13 @@ def test_a_job_knows_its_settings_and_leaves_a_record(snakemake: SimpleNamespace
     assert record["state"] == "abc"
     assert record["outputs"] == {"results/May/clips.json": 2}
     assert record["peak_memory_mb"] > 10
+
+
+def test_a_job_opens_the_bundles_that_it_pools(snakemake: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Config, "pooled", lambda self, stage, actor: ("anna", f"{stage}-{actor}"))
+    with job(snakemake) as run:
+        Path("results/May/clips.json").write_text("{}")
+        assert [subject.root for subject in run.pooled] == [Path("results/anna"), Path("results/decode-May")]
 
 
 def test_what_a_c_library_prints_is_in_the_log_too(snakemake: SimpleNamespace) -> None:
