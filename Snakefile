@@ -14,7 +14,7 @@ from snakemake.utils import min_version
 import ua3dtalk
 from ua3dtalk import driver
 from ua3dtalk.asset_table import ASSETS, FOLDERS
-from ua3dtalk.config import load_config
+from ua3dtalk.config import BUILTIN_EMOTIONS, load_config
 from ua3dtalk.errors import ConfigError
 from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States
 from ua3dtalk.workflow import failures

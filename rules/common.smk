@@ -28,10 +28,10 @@ def of_pooled(stage, *files):
 
 
 def source_clips(wildcards):
-    """The clips of an actor as the config names them; the built-in actor's is made first."""
+    """The clips of an actor as the config names them; the built-in actor's are made first."""
     actor = CONFIG.actors[wildcards.actor]
     if actor.builtin:
-        return [f"results/{actor.name}/source/clip.mp4"]
+        return [f"results/{actor.name}/source/{emotion}.mp4" for emotion in actor.emotions]
     return [own_file(clip.path, f"actors.{actor.name}.clips[{index}]") for index, clip in enumerate(actor.clips)]
 
 

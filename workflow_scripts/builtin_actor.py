@@ -8,7 +8,7 @@ with job(snakemake) as run:
     from ua3dtalk.demo.actor import make_actor
 
     make_actor(
-        out_clip=Path(snakemake.output.clip),
+        out_clips=[Path(path) for path in snakemake.output.clips],
         out_truth=Path(snakemake.output.truth),
         picture=Path(snakemake.output.picture),
         mesh=Path(snakemake.input.mesh),

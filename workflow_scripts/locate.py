@@ -7,8 +7,8 @@ from ua3dtalk.workflow import job
 with job(snakemake) as run:
     from ua3dtalk.face.locate import ClipSource, locate_face
 
-    emotions = [clip.emotion for clip in run.clips] or [None]
-    sources = [ClipSource(Path(path), emotion) for path, emotion in zip(snakemake.input.clips, emotions, strict=True)]
+    labelled = zip(snakemake.input.clips, run.emotions, strict=True)
+    sources = [ClipSource(Path(path), emotion) for path, emotion in labelled]
     locate_face(
         clips=sources,
         model=Path(snakemake.input.model),

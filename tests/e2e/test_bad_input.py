@@ -74,7 +74,7 @@ def small_disk(workflow: Workflow) -> Iterator[Path]:
 
 
 def test_a_full_disk(workflow: Workflow, small_disk: Path) -> None:
-    size = "demo={seconds: 2, size: 256}"
+    size = "demo={seconds: 4, size: 256}"
     line = last_line(workflow, size, "results/May/clips.json")
     assert line.startswith("ua3dtalk: May: ")
     assert "disk full" in line

@@ -41,6 +41,7 @@ def test_clips_are_paths_or_paths_with_an_emotion() -> None:
     assert [(clip.path, clip.emotion) for clip in anna.clips] == [("a.mp4", None), ("b.mp4", "happy")]
     assert not anna.builtin
     assert may.builtin
+    assert (anna.emotions, may.emotions) == ((None, "happy"), ("neutral", "happy", "angry"))
 
 
 def test_backends_reach_their_stages() -> None:
@@ -69,6 +70,7 @@ def test_settings_are_frozen() -> None:
         ({"actors": {".x": {"clips": "builtin"}}}, "actors..x: found '.x' as a name;"),
         ({"actors": {"x" * 65: {"clips": "builtin"}}}, "as a name; use 1 to 64"),
         ({"actors": {"May": {"clips": "builtin"}, "may": {"clips": "builtin"}}}, "actors.may: differs from actors.May"),
+        ({"actors": MAY, "backends": {"a[0]": 1}}, "backends.a[0]: unknown key; allowed: action_units, device, "),
         ({"actors": {"a": ["a.mp4"]}}, "actors.a: found ['a.mp4']; give `clips: builtin` or `clips: [video.mp4]`"),
         ({"actors": {"a": {"clips": "a.mp4"}}}, "actors.a.clips: found 'a.mp4'; give `builtin` or a list"),
         ({"actors": {"a": {"clips": []}}}, "actors.a.clips: found []; give `builtin` or a list"),

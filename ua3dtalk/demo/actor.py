@@ -1,8 +1,9 @@
-"""The built-in actor May: a clip of nobody, and beside it the truth of everything that is seen and heard."""
+"""The built-in actor May: clips of nobody, and beside them the truth of everything that is seen and heard."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ua3dtalk.demo.figure import build_figure
 from ua3dtalk.demo.frames import draw_frames
 from ua3dtalk.demo.performance import Motion, move
 from ua3dtalk.demo.pose import camera
-from ua3dtalk.demo.script import perform
+from ua3dtalk.demo.script import SCRIPT, Performance, perform
 from ua3dtalk.demo.truth import contact_sheet, write_truth
 from ua3dtalk.errors import InputError
 from ua3dtalk.subject import FPS
@@ -26,7 +27,7 @@ FINE_ABOVE = 200  # px; smaller pictures need no fine mesh
 
 
 def make_actor(
-    out_clip: Path,
+    out_clips: Sequence[Path],
     out_truth: Path,
     picture: Path | None = None,
     *,
@@ -37,17 +38,20 @@ def make_actor(
     workers: int = 2,
     state: str = "",
 ) -> None:
-    """Make the clip (h264 and aac), its truth, and a contact sheet.
+    """Make the clips (h264 and aac), one for each emotion, their truth, and a contact sheet.
 
     Args:
-        out_clip: `.mp4`; out_truth: `.npz`, see docs/built-in-actor.md; picture: `.png` or None.
+        out_clips: an `.mp4` for each stretch of the script, in its order; laid end to end their frames are the truth's.
+        out_truth: `.npz`, see docs/built-in-actor.md; picture: `.png` or None.
         mesh: the wheel of the open head mesh, or the folder of its members.
-        seconds: length; each of the three emotions gets a third. size: side in px, even.
+        seconds: of all clips; each of the three emotions gets a third. size: side in px, even.
         workers: processes that draw; 0 draws in this one.
     Raises:
         AssetError: the mesh or espeak-ng is missing.
         InputError: length or size make no clip.
     """
+    if len(out_clips) != len(SCRIPT):
+        raise ValueError(f"the script has {len(SCRIPT)} stretches, {len(out_clips)} clips were asked for")
     frames = round(seconds * FPS)
     if frames < 6 or size < 32 or size % 2:
         raise InputError(
@@ -57,16 +61,23 @@ def make_actor(
     motion = move(performance, seed)
     fine = size > FINE_ABOVE
     scene = make_scene(build_figure(Path(mesh), seed, detail=2 if fine else 1), prune=fine)
-    with tempfile.TemporaryDirectory(dir=_existing(Path(out_clip).parent)) as folder:
+    with tempfile.TemporaryDirectory(dir=_existing(Path(out_truth).parent)) as folder:
         video, regions = _draw_all(scene, motion, size, workers, Path(folder))
-        with atomic(out_clip) as path:
-            encode_clip(path, video, performance.sound, performance.rate)
+        for out, (first, end) in zip(out_clips, performance.stretches, strict=True):
+            with atomic(out) as path:
+                encode_clip(path, video[first:end], _sound(performance, first, end), performance.rate)
         with atomic(out_truth) as path:
             write_truth(path, scene.figure, motion, performance, camera(size), regions, state, seed)
         if picture is not None:
             with atomic(picture) as path:
                 contact_sheet(path, video, regions, performance)
         del video, regions
+
+
+def _sound(performance: Performance, first: int, end: int) -> np.ndarray:
+    """The samples of frames first .. end - 1."""
+    start, stop = (round(frame / FPS * performance.rate) for frame in (first, end))
+    return performance.sound[start:stop]
 
 
 def _existing(folder: Path) -> Path:

@@ -173,11 +173,9 @@ def _visemes(phonemes: Sequence[Phoneme]) -> list[tuple[str, float, float, float
 
 
 def emotion_presence(performance: Performance) -> dict[str, np.ndarray]:
-    """Emotion -> [T] in 0..1, sums to 1, crossfades over some 0.5 s around the borders of the stretches."""
+    """Emotion -> [T], 1 in its own stretch and 0 elsewhere: each stretch is a clip of its own."""
     one_hot = (performance.emotion[:, None] == np.arange(len(performance.emotions))).astype(float)
-    width = min(0.2 * FPS, len(one_hot) / 12)
-    soft = gaussian_filter1d(one_hot, width, axis=0, mode="nearest")
-    return dict(zip(performance.emotions, soft.T, strict=True))
+    return dict(zip(performance.emotions, one_hot.T, strict=True))
 
 
 def head_motion(rng: np.random.Generator, frames: int, performance: Performance) -> np.ndarray:

@@ -16,9 +16,9 @@ SECONDS, SIZE = 1.8, 192
 
 @dataclass(frozen=True)
 class ShortActor:
-    """Files of a short clip, its decoded frames [T, H, W, 3] and its truth."""
+    """Files of three short clips, their decoded frames [T, H, W, 3] end to end, and the truth."""
 
-    clip: Path
+    clips: tuple[Path, ...]
     truth_file: Path
     picture: Path
     frames: np.ndarray
@@ -73,12 +73,16 @@ def short_actor(head_mesh_file: Path, native_kernels: None, tmp_path_factory: py
     )
     import av
 
+    from ua3dtalk.config import BUILTIN_EMOTIONS
     from ua3dtalk.demo.actor import make_actor
     from ua3dtalk.demo.truth import read_truth
 
     folder = tmp_path_factory.mktemp("actor")
-    clip, truth, picture = folder / "clip.mp4", folder / "truth.npz", folder / "actor.png"
-    make_actor(clip, truth, picture, mesh=head_mesh_file, seconds=SECONDS, size=SIZE, workers=2, state="abc")
-    with av.open(str(clip)) as container:
-        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    return ShortActor(clip, truth, picture, frames, read_truth(truth))
+    clips = tuple(folder / f"{emotion}.mp4" for emotion in BUILTIN_EMOTIONS)
+    truth, picture = folder / "truth.npz", folder / "actor.png"
+    make_actor(clips, truth, picture, mesh=head_mesh_file, seconds=SECONDS, size=SIZE, workers=2, state="abc")
+    frames: list[np.ndarray] = []
+    for clip in clips:
+        with av.open(str(clip)) as container:
+            frames += [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return ShortActor(clips, truth, picture, np.stack(frames), read_truth(truth))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ua3dtalk.config import BUILTIN_EMOTIONS
 from ua3dtalk.demo.actor import encode_clip, make_actor
 from ua3dtalk.demo.child import run_module
 from ua3dtalk.demo.pose import camera, project
@@ -36,11 +37,13 @@ def test_the_truth_has_a_row_for_each_frame(short_actor: Any) -> None:
 
 
 def test_sound_and_picture_have_the_same_length(short_actor: Any) -> None:
-    with av.open(str(short_actor.clip)) as container:
-        video, audio = container.streams.video[0], container.streams.audio[0]
-        assert video.average_rate == FPS
-        length = float(audio.duration * audio.time_base)
-    assert length == pytest.approx(len(short_actor.frames) / FPS, abs=0.03)
+    for clip, (first, end) in zip(short_actor.clips, short_actor.truth["stretches"], strict=True):
+        with av.open(str(clip)) as container:
+            video, audio = container.streams.video[0], container.streams.audio[0]
+            assert video.average_rate == FPS
+            assert video.frames == end - first
+            length = float(audio.duration * audio.time_base)
+        assert length == pytest.approx((end - first) / FPS, abs=0.03)
 
 
 def test_points_fall_into_their_regions(short_actor: Any) -> None:
@@ -114,12 +117,14 @@ def test_the_same_bytes_however_many_draw(head_mesh_file: Path, native_kernels: 
         "espeakng_loader", reason="the voice of the built-in actor is not installed: pip install -e .[demo]"
     )
     written = []
+    names = [f"{emotion}.mp4" for emotion in BUILTIN_EMOTIONS]
     for workers in (0, 2):
         out = tmp_path / str(workers)
-        make_actor(out / "clip.mp4", out / "truth.npz", mesh=head_mesh_file, seconds=0.28, size=64, workers=workers)
-        written.append([(out / name).read_bytes() for name in ("clip.mp4", "truth.npz")])
-    assert written[0][0] == written[1][0]
-    assert sorted(path.name for path in (tmp_path / "2").iterdir()) == ["clip.mp4", "truth.npz"]  # nothing else is left
+        clips = [out / name for name in names]
+        make_actor(clips, out / "truth.npz", mesh=head_mesh_file, seconds=0.28, size=64, workers=workers)
+        written.append([clip.read_bytes() for clip in clips])
+    assert written[0] == written[1]
+    assert {path.name for path in (tmp_path / "2").iterdir()} == {*names, "truth.npz"}  # nothing else is left
     one, two = (np.load(tmp_path / name / "truth.npz", allow_pickle=False) for name in "02")
     for key in one.files:
         np.testing.assert_array_equal(one[key], two[key])
@@ -128,7 +133,12 @@ def test_the_same_bytes_however_many_draw(head_mesh_file: Path, native_kernels: 
 @pytest.mark.parametrize(("seconds", "size"), [(0.0, 64), (1.0, 33), (1.0, 16)])
 def test_impossible_clips_are_one_line(tmp_path: Path, seconds: float, size: int) -> None:
     with pytest.raises(InputError, match="built-in actor"):
-        make_actor(tmp_path / "c.mp4", tmp_path / "t.npz", mesh=tmp_path, seconds=seconds, size=size)
+        make_actor([tmp_path / name for name in "abc"], tmp_path / "t.npz", mesh=tmp_path, seconds=seconds, size=size)
+
+
+def test_every_stretch_needs_a_clip(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="3 stretches, 1 clips"):
+        make_actor([tmp_path / "c.mp4"], tmp_path / "t.npz", mesh=tmp_path)
 
 
 def test_a_childs_error_is_its_line(tmp_path: Path) -> None:
