@@ -1,0 +1,1 @@
+"""Reference route: the nets whose outputs the published priors are, filled from their authors' own files."""
