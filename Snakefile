@@ -16,7 +16,7 @@ from ua3dtalk import driver
 from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.config import BUILTIN_EMOTIONS, load_config
 from ua3dtalk.errors import ConfigError
-from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States
+from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States, digest
 from ua3dtalk.workflow import failures
 
 min_version("9.0")
@@ -66,6 +66,7 @@ include: "rules/speech.smk"
 include: "rules/training.smk"
 include: "rules/rendering.smk"
 include: "rules/metrics.smk"
+include: "rules/release.smk"
 
 
 onerror:

@@ -105,6 +105,12 @@ class MetricsSettings(Settings):
     )
 
 
+class ReleaseSettings(Settings):
+    """The data folder of the released UA-3DTalk."""
+
+    jpeg_quality: int = Field(95, ge=1, le=100, description="of its pictures")
+
+
 # A setting that `backends` gives and the stage's own section therefore does not.
 FROM_BACKENDS = {
     ("face", "landmarks"): "landmarks",
@@ -133,6 +139,7 @@ SECTION_OF_STAGE = {
     "train_fuse": "training",
     "render_test": "rendering",
     "metrics": "metrics",
+    "release": "release",
 }
 
 
@@ -150,6 +157,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         "training": training,
         "rendering": RenderingSettings,
         "metrics": MetricsSettings,
+        "release": ReleaseSettings,
     }
 
 

@@ -1,0 +1,42 @@
+"""An actor's bundle for the released code."""
+
+
+def release_state(wildcards):
+    """Of all that the folder is made from; no other stage reads it, so it is no row of the table of stages."""
+    before = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech", "priors", "emotion")
+    return digest(
+        [
+            STATES.code("ua3dtalk.release.export"),
+            STATES.adapter("release"),
+            CONFIG.stage("release").model_dump(mode="json"),
+            [STATES.of(stage, wildcards.actor) for stage in before],
+        ]
+    )
+
+
+rule release:
+    """Write the data folder that the released UA-3DTalk reads: the six tensors that nothing else makes, and the rest."""
+    input:
+        **BUNDLE,
+        priors="results/{actor}/priors.npz",
+        emotion="results/{actor}/emotion.npz",
+    output:
+        folder=directory("results/{actor}/release"),
+        picture=report(
+            "results/{actor}/pictures/release.png",
+            caption="captions/release.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/release.log",
+    benchmark:
+        "results/{actor}/benchmarks/release.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    params:
+        state=release_state,
+    script:
+        "../workflow_scripts/release.py"
