@@ -45,6 +45,7 @@ from ua3dtalk.workflow import progress, say
 BELOW_CHIN = 0.08  # of the face's height: the published 10 px of padding, and room for a jaw that opens
 MESH_POINTS = 468  # of the 478, without the irises
 FOLDS = 5
+GAP = 12  # frames on either side of a block that its mixer does not see either: lips are alike over half a second
 
 
 class ReferencePriors(NamedTuple):
@@ -167,7 +168,9 @@ def _mixed_by_blocks(
     """f_prior of a mixer trained here: no frame is read by a mixer that saw its target."""
     mixed = _mix(train_fuse_net(tone[train], lip_expression[train], target[train], seed), tone, lip_expression)
     for block in np.array_split(train, min(FOLDS, len(train) // 2)):
-        others = np.setdiff1d(train, block)
+        others = train[(train < block[0] - GAP) | (train > block[-1] + GAP)]
+        if not len(others):  # a clip of seconds
+            others = np.setdiff1d(train, block)
         net = train_fuse_net(tone[others], lip_expression[others], target[others], seed)
         mixed[block] = _mix(net, tone[block], lip_expression[block])
     return mixed
