@@ -30,3 +30,46 @@ rule speech:
         state=state_of("speech"),
     script:
         "../workflow_scripts/speech.py"
+
+
+def reference_route(wildcards):
+    """What the authors' nets read, and their files; one that is missing is told by the job, which knows its origin."""
+    settings = CONFIG.stage("priors", wildcards.actor)
+    if settings.source == "open":
+        return []
+    named = (settings.wav2lip, settings.audio2style, settings.fuse_net, settings.deep3d)
+    own = [path for path in named if path and Path(path).is_file()]
+    return [f"results/{wildcards.actor}/video.npy", f"results/{wildcards.actor}/audio.wav", *own]
+
+
+rule priors:
+    """Learn what speech tells of the expression: lip expert, style net and their mixer, with how sure they are."""
+    input:
+        clips="results/{actor}/clips.json",
+        landmarks="results/{actor}/landmarks.npz",
+        tracking="results/{actor}/tracking.npz",
+        expression="results/{actor}/expression.npz",
+        speech="results/{actor}/speech.npz",
+        pooled=of_pooled("priors", "clips.json", "landmarks.npz", "tracking.npz", "expression.npz", "speech.npz"),
+        reference=reference_route,
+    output:
+        priors="results/{actor}/priors.npz",
+        model="results/{actor}/model/priors.safetensors",
+        picture=report(
+            "results/{actor}/pictures/priors.png",
+            caption="captions/priors.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/priors.log",
+    benchmark:
+        "results/{actor}/benchmarks/priors.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+    params:
+        state=state_of("priors"),
+    script:
+        "../workflow_scripts/priors.py"

@@ -43,6 +43,9 @@ class BackendSettings(Settings):
     speech: Literal["whisper", "file"] = Field(
         "whisper", description="speech features; file reads `speech.features_file` (HuBERT, wav2vec2, DeepSpeech)"
     )
+    priors: Literal["open", "reference"] = Field(
+        "open", description="expression from speech; reference reads the files that `priors` names (Wav2Lip and others)"
+    )
     rasteriser: Literal["auto", "reference", "native", "gsplat"] = Field(
         "auto", description="auto takes gsplat on a CUDA device and native elsewhere"
     )
@@ -116,6 +119,7 @@ FROM_BACKENDS = {
     ("face", "landmarks"): "landmarks",
     ("face", "action_units"): "action_units",
     ("speech", "encoder"): "speech",
+    ("priors", "source"): "priors",
     ("training", "device"): "device",
     ("training", "rasteriser"): "rasteriser",
     ("rendering", "device"): "device",
@@ -133,6 +137,7 @@ SECTION_OF_STAGE = {
     "expression": "face",
     "layers": "face",
     "speech": "speech",
+    "priors": "priors",
     "train_audio": "training",
     "train_mouth": "training",
     "train_face": "training",
@@ -146,7 +151,8 @@ SECTION_OF_STAGE = {
 @cache
 def section_models() -> dict[str, type[BaseModel]]:
     """The settings class of each section."""
-    # Here and not at the top: training imports this module for the base class of its settings.
+    # Here and not at the top: these import this module for the base class of their settings.
+    priors = importlib.import_module("ua3dtalk.speech.priors.settings").PriorsSettings
     training = importlib.import_module("ua3dtalk.training.settings").TrainingSettings
     return {
         "backends": BackendSettings,
@@ -154,6 +160,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         "media": MediaSettings,
         "face": FaceSettings,
         "speech": SpeechSettings,
+        "priors": priors,
         "training": training,
         "rendering": RenderingSettings,
         "metrics": MetricsSettings,

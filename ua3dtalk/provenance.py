@@ -90,6 +90,12 @@ STAGES: Mapping[str, Stage] = {
     "expression": Stage("ua3dtalk.face.expression", ("decode", "landmarks", "tracking"), without=("landmarks",)),
     "layers": Stage("ua3dtalk.face.layers", ("decode", "regions"), without=("landmarks", *_UNITS)),
     "speech": Stage("ua3dtalk.speech.features", ("decode",), ("whisper_base",)),
+    "priors": Stage(
+        "ua3dtalk.speech.priors.stage",
+        ("decode", "landmarks", "tracking", "expression", "speech"),
+        seeded=True,
+        pool=True,
+    ),
     "train_audio": Stage(_TRAINING, _BUNDLE, without=("mouth", "face", "fuse", *_LOOKS)),
     "train_mouth": Stage(_TRAINING, (*_BUNDLE, "train_audio"), seeded=True, without=("face", "fuse")),
     "train_face": Stage(_TRAINING, (*_BUNDLE, "train_audio"), seeded=True, without=("mouth", "fuse")),

@@ -54,7 +54,7 @@ def fit_reference(subject: Subject, settings: PriorsSettings, seed: int) -> Prio
     mixed = (found.mixed - mean) / deviation
     off = priors.blocks.centred(mixed) - priors.blocks.centred(targets.values)
     mixing = replace(priors.reader.mixing, error=(off**2).mean(axis=0))
-    variance = mixing.variance(priors.track.novelty * mixing.usual)
+    variance = mixing.variance(priors.track.novelty)
     track = PriorTrack(
         ((found.lip_expression - mean) / deviation).astype(np.float32),
         ((found.voice_style - tone_mean) / tone_deviation).astype(np.float32),
