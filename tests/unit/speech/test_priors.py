@@ -239,7 +239,8 @@ def test_nets_add_nothing_before_training() -> None:
 def test_the_style_net_hears_both_directions_of_time() -> None:
     torch.manual_seed(0)
     style = PriorNets(5, 7, 4, 0.0).style.eval()
-    torch.nn.init.normal_(style.out[-1].weight)
+    for values in style.out.parameters():
+        torch.nn.init.normal_(values)
     mel = torch.randn(1, 12, 7)
     whole = style(mel)
     changed = mel.clone()

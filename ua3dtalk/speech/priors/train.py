@@ -55,8 +55,7 @@ def train_by_blocks(
     work = [(rows, frames, member) for rows, frames in blocks for member in range(settings.members)]
     for rows, frames, member in progress(work, "priors"):
         last = len(rows) == len(blocks.fitted)
-        # Training frames do not hear beyond the split: what is read of them chooses settings.
-        spans = [(clip.first, clip.end if last else clip.test_first) for clip in material.clips]
+        spans = [(clip.first, clip.end) for clip in material.clips] if last else _apart(material.clips, blocks)
         for stop, nets in enumerate(train(material, rows, weight, settings, seed + member)):
             read[stop][:, frames] += np.stack(apply([nets], material, spans))[:, frames] / settings.members
             if last:
@@ -108,6 +107,19 @@ def apply(nets: Sequence[PriorNets], material: Material, spans: Sequence[tuple[i
             inputs = [values[first:end][None] for values in (material.codes, material.mel, material.reading)]
             found[:, first:end] = torch.stack([torch.cat(net(*inputs)) for net in nets]).mean(0).numpy()
     return Added(*found)
+
+
+def _apart(clips: Sequence[Clip], blocks: Blocks) -> list[tuple[int, int]]:
+    """Of each clip the frames up to the last fitted one, and the training frames after it by themselves.
+
+    The windows of these reach into held-out speech, of which what chooses settings hears nothing.
+    """
+    spans = []
+    for clip in clips:
+        inside = blocks.fitted[(blocks.fitted >= clip.first) & (blocks.fitted < clip.end)]
+        cut = int(inside[-1]) + 1 if len(inside) else clip.first
+        spans += [(clip.first, cut), (cut, clip.test_first)]
+    return [(first, end) for first, end in spans if first < end]
 
 
 def _new(material: Material, settings: PriorsSettings) -> PriorNets:
