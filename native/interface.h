@@ -1,13 +1,13 @@
 // The C interface of the native kernels, called through ctypes by ua3dtalk/native/__init__.py.
 //
-// Conventions of every function: arrays are contiguous, row-major, float32 or int32, owned by the caller;
-// `threads` is the largest number of threads to use, and no result depends on it; functions may be called from
+// Conventions of every function: arrays are contiguous, row-major, float32 or int32 (float64 where said), owned by the
+// caller; `threads` is the largest number of threads to use, and no result depends on it; functions may be called from
 // several threads at once. A return value of 0 (or a null work object) means that memory ran out.
 // Change UA3D_ABI whenever a signature changes; the Python side refuses a library with another number.
 #pragma once
 #include <cstdint>
 
-#define UA3D_ABI 2
+#define UA3D_ABI 3
 #define UA3D_API extern "C" __attribute__((visibility("default")))
 
 UA3D_API int32_t ua3d_abi();
@@ -62,3 +62,18 @@ UA3D_API int32_t ua3d_mesh_rasterise(int64_t n_vertices, const float *vertices, 
 // Attributes [n_vertices, columns] at the pixels that show a face, 0 elsewhere, into out [n_pixels, columns].
 UA3D_API int32_t ua3d_mesh_interpolate(int64_t n_pixels, const int32_t *face_id, const float *barycentric,
                                        const int32_t *faces, int32_t columns, const float *attributes, float *out);
+
+// Product of `views` Gaussian beliefs over each of n Gaussians, which are the innermost axis of every array: means,
+// variances [state, n] and spreads [members[m], state, n] per view (members 0: no spread). Writes the fused mean and,
+// when not null, the diagonal of the fused covariance [state, n]. `saved` (null when no gradient is wanted) holds
+// ua3d_fuse_saved(n, sum of members) doubles for the backward pass, aligned to 64 bytes. See fusion.cpp.
+UA3D_API int64_t ua3d_fuse_saved(int64_t n, int32_t rows);
+UA3D_API int32_t ua3d_fuse(int64_t n, int32_t views, int32_t state, const int32_t *members, const float *const *means,
+                           const float *const *variances, const float *const *spreads, float *mean, float *variance,
+                           double *saved, int32_t threads);
+// Writes the gradients of every view's mean, variance and spread; v_mean and v_variance may be null.
+UA3D_API int32_t ua3d_fuse_backward(int64_t n, int32_t views, int32_t state, const int32_t *members,
+                                    const float *const *means, const float *const *variances,
+                                    const float *const *spreads, const double *saved, const float *v_mean,
+                                    const float *v_variance, float *const *v_means, float *const *v_variances,
+                                    float *const *v_spreads, int32_t threads);

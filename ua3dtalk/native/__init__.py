@@ -19,7 +19,7 @@ import torch  # noqa: F401  (before the library, so that both share one OpenMP)
 
 from ua3dtalk.errors import UserError
 
-ABI = 2  # UA3D_ABI in native/interface.h
+ABI = 3  # UA3D_ABI in native/interface.h
 ISAS = ("baseline", "avx2", "avx512")  # each one needs what the ones before it need
 _P = c_void_p
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
@@ -31,6 +31,9 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "ua3d_harmonics": (c_int32, [c_int64] + [c_int32] * 2 + [_P] * 3 + [c_int32]),
     "ua3d_harmonics_backward": (c_int32, [c_int64] + [c_int32] * 2 + [_P] * 6 + [c_int32]),
     "ua3d_l1_ssim": (c_int32, [_P] * 3 + [c_int32] * 3 + [c_float] * 2 + [ctypes.POINTER(c_double), c_int32]),
+    "ua3d_fuse_saved": (c_int64, [c_int64, c_int32]),
+    "ua3d_fuse": (c_int32, [c_int64] + [c_int32] * 2 + [_P] * 7 + [c_int32]),
+    "ua3d_fuse_backward": (c_int32, [c_int64] + [c_int32] * 2 + [_P] * 10 + [c_int32]),
     "ua3d_mesh_rasterise": (c_int32, [c_int64, _P, c_int64, _P, c_int32, c_int32, _P, _P, _P]),
     "ua3d_mesh_interpolate": (c_int32, [c_int64, _P, _P, _P, c_int32, _P, _P]),
 }
