@@ -4,6 +4,7 @@ snakemake --cores all results/May/metrics.json
 """
 
 import atexit
+import functools
 import re
 import sys
 import time
@@ -14,9 +15,9 @@ from snakemake.utils import min_version
 import ua3dtalk
 from ua3dtalk import driver
 from ua3dtalk.asset_table import ASSETS, FOLDERS
-from ua3dtalk.config import BUILTIN_EMOTIONS, load_config
+from ua3dtalk.config import BUILTIN_EMOTIONS, load_config, preset_names
 from ua3dtalk.errors import ConfigError
-from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States, digest
+from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States, digest, stages_of_views
 from ua3dtalk.workflow import failures
 
 min_version("9.0")
@@ -67,6 +68,7 @@ include: "rules/training.smk"
 include: "rules/rendering.smk"
 include: "rules/metrics.smk"
 include: "rules/release.smk"
+include: "rules/ablation.smk"
 
 
 onerror:

@@ -73,3 +73,37 @@ rule priors:
         state=state_of("priors"),
     script:
         "../workflow_scripts/priors.py"
+
+
+rule emotion:
+    """Learn what the voice says of the emotion from labels and faces, and hear it in every frame."""
+    input:
+        clips="results/{actor}/clips.json",
+        audio="results/{actor}/audio.wav",
+        video="results/{actor}/video.npy",
+        landmarks="results/{actor}/landmarks.npz",
+        speech="results/{actor}/speech.npz",
+        pooled=of_pooled("emotion", "clips.json", "audio.wav", "video.npy", "landmarks.npz", "speech.npz"),
+        faces=asset("fer"),
+        checkpoint=lambda wildcards: own_file(CONFIG.stage("emotion", wildcards.actor).checkpoint, "emotion.checkpoint"),
+    output:
+        emotion="results/{actor}/emotion.npz",
+        model="results/{actor}/model/emotion.safetensors",
+        picture=report(
+            "results/{actor}/pictures/emotion.png",
+            caption="captions/emotion.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/emotion.log",
+    benchmark:
+        "results/{actor}/benchmarks/emotion.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+    params:
+        state=state_of("emotion"),
+    script:
+        "../workflow_scripts/emotion.py"

@@ -13,6 +13,9 @@ BUNDLE = {
     "speech": "results/{actor}/speech.npz",
 }
 
+# What the views of the config's method see besides.
+SEEN = {stage: f"results/{{actor}}/{stage}.npz" for stage in sorted(stages_of_views(CONFIG))}
+
 
 rule train_audio:
     """Learn to read the lips' shapes from speech; both branches are driven by what it reads."""
@@ -44,6 +47,7 @@ rule train_mouth:
     """Train the branch that fills the open mouth."""
     input:
         **BUNDLE,
+        **SEEN,
         audio="results/{actor}/model/audio.safetensors",
         perceptual=perceptual_weights("train_mouth"),
     output:
@@ -72,6 +76,7 @@ rule train_face:
     """Train the branch of face and hair."""
     input:
         **BUNDLE,
+        **SEEN,
         audio="results/{actor}/model/audio.safetensors",
         perceptual=perceptual_weights("train_face"),
     output:
@@ -100,6 +105,7 @@ rule train_fuse:
     """Let colours and opacities of both branches agree on whole frames."""
     input:
         **BUNDLE,
+        **SEEN,
         audio="results/{actor}/model/audio.safetensors",
         perceptual=perceptual_weights("train_fuse"),
         mouth="results/{actor}/model/mouth.safetensors",

@@ -86,7 +86,29 @@ def write_tiny_subject(root: Path, frames: int = FRAMES, size: int = SIZE, seed:
         blink=blink.astype(np.float32),
         names=np.array(["jawOpen", "eyeBlink"]),
     )
+    _write_heard(root, rng, opening, speech)
     return Subject(root)
+
+
+def _write_heard(root: Path, rng: np.random.Generator, opening: np.ndarray, speech: np.ndarray) -> None:
+    """Priors that hear the opening of the mouth and little else, and an emotion that wanders."""
+    frames = len(opening)
+    expression = smooth(rng, frames, 64)
+    expression[:, 52] = (opening - opening.mean()) / opening.std()
+    mixed = 0.2 * expression
+    mixed[:, 52] = expression[:, 52] + 0.1 * smooth(rng, frames, 1)[:, 0]
+    arrays = {"expression": expression, "lip_expression": mixed, "voice_style": smooth(rng, frames, 64), "mixed": mixed}
+    arrays |= {"variance": np.ones((frames, 64)), "novelty": np.ones(frames), "cv_correlation": np.full(64, 0.5)}
+    np.savez(root / "priors.npz", **{key: value.astype(np.float32) for key, value in arrays.items()})
+    embedding = np.repeat(smooth(rng, frames, 16, 8.0), 8, 1).astype(np.float32)
+    happy = (1 / (1 + np.exp(-speech[:, 1]))).astype(np.float32)
+    np.savez(
+        root / "emotion.npz",
+        embedding=embedding,
+        probabilities=np.stack([1 - happy, happy], 1),
+        labels=np.array(["neutral", "happy"]),
+        prototypes=np.stack([embedding[: frames // 2].mean(0), embedding[frames // 2 :].mean(0)]),
+    )
 
 
 def _points(opening: np.ndarray, blink: np.ndarray) -> np.ndarray:

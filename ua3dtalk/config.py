@@ -108,6 +108,19 @@ class MetricsSettings(Settings):
     )
 
 
+class AblationSettings(Settings):
+    """Which methods are compared on one actor, and with which seeds."""
+
+    methods: tuple[
+        Literal["baseline", "+prior", "+emotion", "+prior+uncertainty", "ua3dtalk", "ua3dtalk-released"], ...
+    ] = Field(
+        ("baseline", "+prior", "+emotion", "+prior+uncertainty", "ua3dtalk", "ua3dtalk-released"),
+        min_length=1,
+        description="rows of the table; gains are against the first",
+    )
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="each method is trained with each of them")
+
+
 class ReleaseSettings(Settings):
     """The data folder of the released UA-3DTalk."""
 
@@ -138,6 +151,7 @@ SECTION_OF_STAGE = {
     "layers": "face",
     "speech": "speech",
     "priors": "priors",
+    "emotion": "emotion",
     "train_audio": "training",
     "train_mouth": "training",
     "train_face": "training",
@@ -145,6 +159,7 @@ SECTION_OF_STAGE = {
     "render_test": "rendering",
     "metrics": "metrics",
     "release": "release",
+    "ablation": "ablation",
 }
 
 
@@ -152,6 +167,7 @@ SECTION_OF_STAGE = {
 def section_models() -> dict[str, type[BaseModel]]:
     """The settings class of each section."""
     # Here and not at the top: these import this module for the base class of their settings.
+    emotion = importlib.import_module("ua3dtalk.speech.emotion.settings").EmotionSettings
     priors = importlib.import_module("ua3dtalk.speech.priors.settings").PriorsSettings
     training = importlib.import_module("ua3dtalk.training.settings").TrainingSettings
     return {
@@ -161,10 +177,12 @@ def section_models() -> dict[str, type[BaseModel]]:
         "face": FaceSettings,
         "speech": SpeechSettings,
         "priors": priors,
+        "emotion": emotion,
         "training": training,
         "rendering": RenderingSettings,
         "metrics": MetricsSettings,
         "release": ReleaseSettings,
+        "ablation": AblationSettings,
     }
 
 

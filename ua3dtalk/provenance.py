@@ -76,8 +76,18 @@ PERCEPTUAL_WEIGHTS = {
     "lpips_alex": "alexnet",
 }
 
+# Settings that name a file of the user's, which counts by its content.
+FILES_IN_SETTINGS = (
+    *("openface_csv", "features_file", "checkpoint"),
+    *("wav2lip", "audio2style", "fuse_net", "deep3d"),
+)
+
+# The stage that makes what a view of training sees.
+STAGE_OF_VIEW = {"lip_expression": "priors", "voice_style": "priors", "emotion": "emotion"}
+
+_VIEWS = ("priors", "emotion")
 _TRAINING = "ua3dtalk.training.stages"
-_LOOKS = ("sh_degree", "ssim_weight", "plane_sides", "plane_channels", "hidden", "perceptual")
+_LOOKS = ("sh_degree", "ssim_weight", "plane_sides", "plane_channels", "plane_combine", "hidden", "perceptual")
 _UNITS = ("action_units", "openface_csv")
 
 STAGES: Mapping[str, Stage] = {
@@ -96,13 +106,21 @@ STAGES: Mapping[str, Stage] = {
         seeded=True,
         pool=True,
     ),
-    "train_audio": Stage(_TRAINING, _BUNDLE, without=("mouth", "face", "fuse", *_LOOKS)),
-    "train_mouth": Stage(_TRAINING, (*_BUNDLE, "train_audio"), seeded=True, without=("face", "fuse")),
-    "train_face": Stage(_TRAINING, (*_BUNDLE, "train_audio"), seeded=True, without=("mouth", "fuse")),
-    "train_fuse": Stage(_TRAINING, (*_BUNDLE, "train_audio", "train_mouth", "train_face"), seeded=True),
-    "render_test": Stage("ua3dtalk.rendering.test", (*_BUNDLE, "train_fuse"), seeded=True),
+    "emotion": Stage(
+        "ua3dtalk.speech.emotion.stage", ("decode", "landmarks", "speech"), ("fer",), seeded=True, pool=True
+    ),
+    "train_audio": Stage(_TRAINING, _BUNDLE, without=("views", "beliefs", "mouth", "face", "fuse", *_LOOKS)),
+    "train_mouth": Stage(_TRAINING, (*_BUNDLE, *_VIEWS, "train_audio"), seeded=True, without=("face", "fuse")),
+    "train_face": Stage(_TRAINING, (*_BUNDLE, *_VIEWS, "train_audio"), seeded=True, without=("mouth", "fuse")),
+    "train_fuse": Stage(_TRAINING, (*_BUNDLE, *_VIEWS, "train_audio", "train_mouth", "train_face"), seeded=True),
+    "render_test": Stage("ua3dtalk.rendering.test", (*_BUNDLE, *_VIEWS, "train_fuse"), seeded=True),
     "metrics": Stage("ua3dtalk.metrics.report", (*_BUNDLE, "render_test"), ("face_landmarker",), seeded=True),
 }
+
+
+def stages_of_views(config: Config) -> set[str]:
+    """The stages that make what the views of training see, in this config."""
+    return {STAGE_OF_VIEW[view] for view in config.stage("train_face").views if view in STAGE_OF_VIEW}
 
 
 def below(*stages: str) -> frozenset[str]:
@@ -155,7 +173,7 @@ class States:
             found["pooled"] = [self._before(entry, other) for other in self.config.pooled(stage, actor)]
         if stage == "locate":
             found["clips"] = [[self._digests.of(self.folder / clip.path), clip.emotion] for clip in clips]
-        for field in ("openface_csv", "features_file"):
+        for field in FILES_IN_SETTINGS:
             if settings.get(field):
                 found[field] = self._digests.of(self.folder / settings[field])
         if entry.seeded:
@@ -165,9 +183,11 @@ class States:
         return found
 
     def _before(self, entry: Stage, actor: str) -> dict[str, str]:
-        """States of the stages whose files of one actor a stage reads; only a built-in actor has its own."""
-        builtin = self.config.actors[actor].builtin
-        return {name: self.of(name, actor) for name in entry.after if name != "builtin_actor" or builtin}
+        """States of the stages whose files of one actor a stage reads: the built-in actor's own, what views see."""
+        away = set() if self.config.actors[actor].builtin else {"builtin_actor"}
+        if not entry.module.startswith("ua3dtalk.speech"):
+            away |= set(_VIEWS) - stages_of_views(self.config)
+        return {name: self.of(name, actor) for name in entry.after if name not in away}
 
     def code(self, module: str) -> str:
         """Hash of a module's code and of all it imports from the package."""

@@ -140,6 +140,37 @@ class Speech:
     encoder: str
 
 
+LIPS_IN_EXPRESSION = 52  # column where the lip shapes begin in the priors' space: the open basis comes first
+
+
+@dataclass(frozen=True)
+class Priors:
+    """What speech tells of the expression, in standard deviations of the training frames.
+
+    expression [T, 64] of the real frames: 52 coefficients of the open basis, then 12 lip shapes; lip_expression,
+    voice_style and mixed [T, 64] are heard: for a training frame by models that did not see it; variance [T, 64] of
+    what mixed is off by; novelty [T]: how unlike the training speech a frame's speech is (1: as usual); cv_correlation
+    [64] of mixed with expression over blocks of training frames: what speech tells at all."""
+
+    expression: np.ndarray
+    lip_expression: np.ndarray
+    voice_style: np.ndarray
+    mixed: np.ndarray
+    variance: np.ndarray
+    novelty: np.ndarray
+    cv_correlation: np.ndarray
+
+
+@dataclass(frozen=True)
+class Emotion:
+    """embedding [T, 128], probabilities [T, L] of the labels, prototypes [L, 128]: the mean embedding of each label."""
+
+    embedding: np.ndarray
+    probabilities: np.ndarray
+    labels: tuple[str, ...]
+    prototypes: np.ndarray
+
+
 class Subject:
     """Typed readers over ``results/{actor}/``; nothing is read before it is asked for."""
 
@@ -247,6 +278,18 @@ class Subject:
     def speech(self) -> Speech:
         data = self._npz("speech.npz")
         return Speech(data["features"], data["mel"], str(data["encoder"]))
+
+    @cached_property
+    def priors(self) -> Priors:
+        data = self._npz("priors.npz")
+        names = ("expression", "lip_expression", "voice_style", "mixed", "variance", "novelty", "cv_correlation")
+        return Priors(*(data[name] for name in names))
+
+    @cached_property
+    def emotion(self) -> Emotion:
+        data = self._npz("emotion.npz")
+        labels = tuple(data["labels"].tolist())
+        return Emotion(data["embedding"], data["probabilities"], labels, data["prototypes"])
 
 
 def split_point(lengths: list[int]) -> list[int]:

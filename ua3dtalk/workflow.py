@@ -152,7 +152,11 @@ def job(snakemake: Any) -> Iterator[Job]:
     from ua3dtalk.driver import end_with_parent  # which needs `atomic`
 
     actor = getattr(snakemake.wildcards, "actor", "")
-    frame = Job(snakemake.rule, actor, getattr(snakemake.params, "state", ""), dict(snakemake.config))
+    config = dict(snakemake.config)
+    # A run of the ablation is the rule of a stage with another method and seed than the config's.
+    stage = getattr(snakemake.params, "stage", snakemake.rule)
+    config |= getattr(snakemake.params, "instead", {})
+    frame = Job(stage, actor, getattr(snakemake.params, "state", ""), config)
     outputs = [Path(path) for path in snakemake.output]
     log = Path(snakemake.log[0])
     record = log.with_suffix(".json")

@@ -18,6 +18,6 @@ with job(snakemake) as run:
         method=run.method,
         budget=run.budget,
         seed=run.seed,
-        cost=cost(run.subject.root),
+        cost=cost(Path(snakemake.output.metrics).parent),
         state=run.state,
     )

@@ -49,13 +49,15 @@ class Edits:
     """What is added to the raw parameters of N Gaussians; absent edits are None.
 
     position [N, 3] m, rotation [N, 4] (before normalisation), scale [N, 3] (before the activation);
-    gates: how strongly each view reached each Gaussian, [N] per view.
+    gates: how strongly each view reached each Gaussian, [N] per view; variance [A, D] of the fused belief that the
+    edits came from, where the branch has beliefs.
     """
 
     position: Tensor | None
     rotation: Tensor | None
     scale: Tensor | None
     gates: dict[str, Tensor]
+    variance: Tensor | None = None
 
 
 class Branch(nn.Module):

@@ -12,7 +12,9 @@ import torch
 
 from ua3dtalk.config import MetricsSettings
 from ua3dtalk.errors import DataError
+from ua3dtalk.metrics.confidence import confidence_figures
 from ua3dtalk.metrics.detect import detect_faces
+from ua3dtalk.metrics.emotion import emotion_figures, true_means
 from ua3dtalk.metrics.figures import (
     Figures,
     landmark_figures,
@@ -23,7 +25,7 @@ from ua3dtalk.metrics.figures import (
 from ua3dtalk.metrics.image import face_squares
 from ua3dtalk.metrics.lips import head_pose
 from ua3dtalk.metrics.picture import draw_metrics
-from ua3dtalk.metrics.rows import Row, collect_rows, read_renders
+from ua3dtalk.metrics.rows import Row, collect_rows, own_frames, read_renders
 from ua3dtalk.metrics.units import openface_error, read_openface
 from ua3dtalk.perceptual import load_perceptual
 from ua3dtalk.subject import Subject
@@ -106,9 +108,29 @@ def write_metrics(
         "speed": document.get("speed", {}),
         "cost": dict(cost),
     }
+    if "uncertainty" in document:
+        result["uncertainty"] = confidence_figures(rows[1], rows[0], squares, renders, document["uncertainty"])
+    if "memory_entropy" in document:
+        result["memory_entropy"] = [round(value, 4) for value in document["memory_entropy"]]
+    if "emotions" in document:
+        result["emotions"] = _emotions(subject, renders, document["emotions"], landmarker, workers)
     draw_metrics(picture, rows, faces, squares, result)
     with atomic(out) as temporary:
         temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+def _emotions(
+    subject: Subject, renders: Path, files: Mapping[str, str], landmarker: Path, workers: int
+) -> dict[str, Any]:
+    """The same speech in every emotion, against the true clips."""
+    rows = [Row(label, (), *own_frames(subject, renders / file)) for label, file in files.items()]
+    faces = detect_faces(landmarker, rows, workers)
+    labels = [clip.emotion for clip in subject.clips for _ in range(clip.length)]
+    true = true_means(subject.landmarks.blendshapes, subject.landmarks.valid, labels)
+    rendered = {
+        row.name: np.nanmean(face.blendshapes, 0) for row, face in zip(rows, faces, strict=True) if face.found.any()
+    }
+    return emotion_figures(rendered, true, subject.landmarks.names)
 
 
 def _with_openface(shared: Sequence[Figures], rows: Sequence[Row], settings: MetricsSettings) -> list[Figures]:

@@ -70,6 +70,12 @@ def collect_rows(subject: Subject, renders: Path, document: dict[str, Any]) -> l
     return rows
 
 
+def own_frames(subject: Subject, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Source and index of rendered held-out frames."""
+    count = len(subject.test_frames)
+    return _load_frames(path, (count, *subject.video.shape[1:])), np.arange(count)
+
+
 def _load_frames(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
         frames = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -14,6 +14,8 @@ from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.splat.rasterise import Backend, rasterization
 
+LEAST_VARIANCE = 1e-5  # of a colour in 0..1; a step of 8 bits is 4e-3
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -61,6 +63,24 @@ def draw(
         backend=backend,
     )
     return Layer(colour[0], alpha[0], meta)
+
+
+def draw_values(cloud: Cloud, edits: Edits | None, camera: Camera, values: Tensor, backend: Backend = "auto") -> Layer:
+    """Rasterise values [N, D] in place of colours; only they get a gradient."""
+    means, quats, scales = moved(cloud, edits)
+    drawn, alpha, meta = rasterization(
+        means.detach(),
+        quats.detach(),
+        scales.detach(),
+        cloud.opacities.detach(),
+        values,
+        camera.viewmat.detach()[None],
+        camera.K[None],
+        camera.width,
+        camera.height,
+        backend=backend,
+    )
+    return Layer(drawn[0], alpha[0], meta)
 
 
 def compose(face: Layer, mouth: Layer, background: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ from ua3dtalk.field.conditioners import AudioEncoder, LipReader
 from ua3dtalk.rendering.head import Controls
 from ua3dtalk.speech.clips import borders
 from ua3dtalk.speech.windows import MEL_PER_FRAME, mel_windows, token_windows
-from ua3dtalk.subject import TOKENS_PER_FRAME, Clip, Speech, Subject
+from ua3dtalk.subject import LIPS_IN_EXPRESSION, TOKENS_PER_FRAME, Clip, Speech, Subject
 
+LEAST_CORRELATION = 0.25  # an entry of the expression that is heard worse than this is left at rest
 BLINK_LIMIT = 2.0  # OpenFace's AU45 rarely means more beyond it (TalkingGaussian clips it there)
 
 
@@ -40,28 +42,90 @@ def read_lips(reader: LipReader, speech: Speech, clips: Sequence[Clip]) -> np.nd
     return torch.cat(read).numpy()
 
 
+@dataclass(frozen=True)
+class Track:
+    """What drives T frames: lips [T, K], action_units [T, 6]; where the head has views for them lip_expression [T, 64],
+    voice_style [T, 64], emotion [T, 128], novelty [T]."""
+
+    lips: np.ndarray
+    action_units: np.ndarray
+    lip_expression: np.ndarray | None = None
+    voice_style: np.ndarray | None = None
+    emotion: np.ndarray | None = None
+    novelty: np.ndarray | None = None
+
+
+def heard(subject: Subject, reader: LipReader, views: Sequence[str], action_units: np.ndarray) -> Track:
+    """What the actor's speech tells about every frame, and action units [T, 6] of whatever source.
+
+    Nothing of what is told about a frame was fitted on it: priors of training frames come from the other stretches of
+    the clip. Where the head has a view for the lip expression, the audio view takes its lip shapes from the same prior.
+    """
+    lips = read_lips(reader, subject.speech, subject.clips)
+    lip_expression = voice_style = emotion = novelty = None
+    if "lip_expression" in views:
+        priors = subject.priors
+        lip_expression, novelty = told(subject), np.maximum(priors.novelty, 1)
+        lips = lip_shapes_of(lip_expression, lips.shape[1])
+    if "voice_style" in views:
+        voice_style = evened(subject, subject.priors.voice_style)
+    if "emotion" in views:
+        emotion = evened(subject, subject.emotion.embedding)
+    return Track(lips, action_units, lip_expression, voice_style, emotion, novelty)
+
+
+def told(subject: Subject, mixed: np.ndarray | None = None) -> np.ndarray:
+    """The mixed prior [T, 64] (the actor's frames' own, unless given), at rest where it would only tremble."""
+    mixed = subject.priors.mixed if mixed is None else mixed
+    return np.where(subject.priors.cv_correlation > LEAST_CORRELATION, mixed, 0).astype(np.float32)
+
+
+def evened(subject: Subject, values: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
+    """Values [T, D] around the training frames' mean, in their deviation over all D together.
+
+    `like` [T, D]: whose mean and deviation count, where values are others than the actor's frames'.
+    """
+    train = (values if like is None else like)[subject.train_frames]
+    mean = train.mean(0)
+    return ((values - mean) / max(float((train - mean).std()), 1e-6)).astype(np.float32)
+
+
+def lip_shapes_of(expression: np.ndarray, count: int) -> np.ndarray:
+    """The first lip shapes [T, count] of expressions [T, 64] in the priors' space, whose last ones they are."""
+    return expression[:, LIPS_IN_EXPRESSION : LIPS_IN_EXPRESSION + count]
+
+
 class ControlTrack:
     """Controls frame by frame.
 
     Args:
         subject: the actor.
-        lips: [T, K] lip shapes that drive the frames.
-        action_units: [T, 6].
+        track: what drives the frames.
         with_tokens: whether the nets also listen to the tokens themselves.
     """
 
-    def __init__(
-        self, subject: Subject, lips: np.ndarray, action_units: np.ndarray, with_tokens: bool, device: torch.device
-    ) -> None:
+    def __init__(self, subject: Subject, track: Track, with_tokens: bool, device: torch.device) -> None:
         self._subject = subject
-        self._lips = torch.from_numpy(np.ascontiguousarray(lips, np.float32)).to(device)
-        self._units = torch.from_numpy(action_unit_input(action_units)).to(device)
+        self._lips = _tensor(track.lips, device)
+        self._units = _tensor(action_unit_input(track.action_units), device)
+        self._more = {
+            name: _tensor(values, device)
+            for name in ("lip_expression", "voice_style", "emotion")
+            if (values := getattr(track, name)) is not None
+        }
+        self._novelty = track.novelty
         self._with_tokens = with_tokens
         self._device = device
 
     def __call__(self, frame: int) -> Controls:
-        tokens = self.tokens(frame) if self._with_tokens else None
-        return Controls(self._lips[frame : frame + 1], tokens, self._units[frame : frame + 1])
+        row = slice(frame, frame + 1)
+        return Controls(
+            self._lips[row],
+            self.tokens(frame) if self._with_tokens else None,
+            self._units[row],
+            **{name: values[row] for name, values in self._more.items()},
+            novelty=1.0 if self._novelty is None else float(self._novelty[frame]),
+        )
 
     def tokens(self, frame: int) -> Tensor:
         """[1, 8, 16, D]: the windows of the frames around, never across the clip's border."""
@@ -71,3 +135,7 @@ class ControlTrack:
         around = np.clip(around, first[0], end[0] - 1)
         windows = token_windows(self._subject.speech, clips, around, AudioEncoder.TOKENS // 2 - 1)
         return torch.from_numpy(windows.astype(np.float32))[None].to(self._device)
+
+
+def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)

@@ -17,27 +17,55 @@ from torch import Tensor, nn
 from ua3dtalk.errors import DataError, UserError
 from ua3dtalk.field.branch import Branch, BranchShape, Edits, PositionParts
 from ua3dtalk.field.conditioners import AudioEncoder, LipReader
+from ua3dtalk.field.uncertain import Codes, UncertainBranch, UncertainParts, UncertainShape
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.workflow import atomic
+
+SHAPES: dict[str, type[BranchShape] | type[UncertainShape]] = {"plain": BranchShape, "uncertain": UncertainShape}
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What drives one frame: lips [1, K] (main lip shapes), tokens [1, 8, 16, D] or None, action_units [1, 6]."""
+    """What drives one frame.
+
+    lips [1, K] (main lip shapes), tokens [1, 8, 16, D] or None, action_units [1, 6]; where the head has views for them:
+    lip_expression [1, 64], voice_style [1, 64], emotion [1, 128], and how new the speech is (1: as the actor's own).
+    """
 
     lips: Tensor
     tokens: Tensor | None
     action_units: Tensor
+    lip_expression: Tensor | None = None
+    voice_style: Tensor | None = None
+    emotion: Tensor | None = None
+    novelty: float = 1.0
 
 
 class BranchNet(nn.Module):
     """A branch with the part of the audio code that it learns from the picture, if it has one."""
 
-    def __init__(self, shape: BranchShape, token_width: int, free_code: int) -> None:
+    def __init__(self, shape: BranchShape | UncertainShape, token_width: int, free_code: int) -> None:
         super().__init__()
         self.token_width, self.free_code = token_width, free_code
-        self.field = Branch(shape)
+        self.field = UncertainBranch(shape) if isinstance(shape, UncertainShape) else Branch(shape)
         self.encoder = AudioEncoder(token_width, free_code) if free_code else None
+
+    @property
+    def uncertain(self) -> UncertainBranch | None:
+        """The field, if it has beliefs."""
+        return self.field if isinstance(self.field, UncertainBranch) else None
+
+    def attach(self, positions: Tensor) -> None:
+        """Tie Gaussians at positions [N, 3] to what the field holds elsewhere; again whenever they have changed."""
+        if self.uncertain is not None:
+            self.uncertain.attach(positions)
+
+    def kept_parts(self, positions: Tensor) -> PositionParts | UncertainParts:
+        """All that depends on positions [N, 3] alone, for whoever shows many frames while nothing trains."""
+        if self.uncertain is not None:
+            return self.uncertain.kept(self.uncertain.position_parts(positions))
+        parts: PositionParts = self.field.position_parts(positions)  # type: ignore[assignment]
+        return parts
 
     def audio_code(self, controls: Controls) -> Tensor:
         """[1, K + free code]."""
@@ -46,55 +74,97 @@ class BranchNet(nn.Module):
         assert controls.tokens is not None
         return torch.cat([controls.lips, self.encoder(controls.tokens)], 1)
 
-    def forward(self, parts: PositionParts, controls: Controls) -> Edits:
-        edits: Edits = self.field(parts, self.audio_code(controls), controls.action_units)
+    def forward(
+        self, parts: PositionParts | UncertainParts, controls: Controls, member: Mapping[str, int] | None = None
+    ) -> Edits:
+        """Edits of the Gaussians; `member` samples one net of each ensemble (`UncertainBranch`)."""
+        audio = self.audio_code(controls)
+        edits: Edits
+        if isinstance(parts, UncertainParts):
+            codes = Codes(
+                audio,
+                controls.action_units,
+                controls.lip_expression,
+                controls.voice_style,
+                controls.emotion,
+                controls.novelty,
+            )
+            edits = self.field(parts, codes, member)
+        else:
+            edits = self.field(parts, audio, controls.action_units)
         return edits
 
 
 @dataclass(frozen=True)
 class TrainedBranch:
-    """A cloud and the net that moves it."""
+    """A cloud and the net that moves it; doubt [N]: what each Gaussian adds to the log variance of its colour whatever
+    the frame, where the net has beliefs."""
 
     cloud: Cloud
     net: BranchNet
+    doubt: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Head:
-    """Everything that turns controls into pictures."""
+    """Everything that turns controls into pictures; backdrop_variance [H, W]: how far torso and plate are off, for a
+    head with beliefs."""
 
     face: TrainedBranch
     mouth: TrainedBranch
     reader: LipReader
     sh_degree: int
+    backdrop_variance: Tensor | None = None
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the head tells how sure it is."""
+        return all(
+            b.net.uncertain is not None and b.net.uncertain.shape.learned_variance for b in (self.face, self.mouth)
+        )
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What the face sees of a frame."""
+        return self.face.net.field.shape.views
 
     def to(self, device: torch.device) -> Head:
         """The head with everything on one device and at rest: nothing in it trains."""
         branches = [
-            TrainedBranch(branch.cloud.to(device), branch.net.to(device).eval().requires_grad_(False))
+            TrainedBranch(
+                branch.cloud.to(device),
+                branch.net.to(device).eval().requires_grad_(False),
+                None if branch.doubt is None else branch.doubt.to(device),
+            )
             for branch in (self.face, self.mouth)
         ]
-        return Head(branches[0], branches[1], self.reader.to(device), self.sh_degree)
+        behind = None if self.backdrop_variance is None else self.backdrop_variance.to(device)
+        return Head(branches[0], branches[1], self.reader.to(device), self.sh_degree, behind)
 
 
 def branch_tensors(branch: TrainedBranch, prefix: str = "") -> dict[str, Tensor]:
     """All tensors of a branch by name."""
     tensors = {f"{prefix}cloud.{key}": value for key, value in branch.cloud.tensors().items()}
+    if branch.doubt is not None:
+        tensors[f"{prefix}doubt"] = branch.doubt
     return tensors | {f"{prefix}net.{key}": value for key, value in branch.net.state_dict().items()}
 
 
 def branch_facts(branch: TrainedBranch) -> dict[str, Any]:
     """What is needed, beside the tensors, to build the branch again."""
     net = branch.net
-    return {"shape": asdict(net.field.shape), "token_width": net.token_width, "free_code": net.free_code}
+    kind = "plain" if net.uncertain is None else "uncertain"
+    return {"kind": kind, "shape": asdict(net.field.shape), "token_width": net.token_width, "free_code": net.free_code}
 
 
 def build_branch(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], prefix: str = "") -> TrainedBranch:
     """The inverse of `branch_facts` and `branch_tensors`."""
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["shape"].items()}
-    net = BranchNet(BranchShape(**fields), int(facts["token_width"]), int(facts["free_code"]))
+    net = BranchNet(SHAPES[facts["kind"]](**fields), int(facts["token_width"]), int(facts["free_code"]))
     net.load_state_dict(_under(tensors, f"{prefix}net."))
-    return TrainedBranch(Cloud.from_tensors(_under(tensors, f"{prefix}cloud.")), net)
+    cloud = Cloud.from_tensors(_under(tensors, f"{prefix}cloud."))
+    net.attach(cloud.means)
+    return TrainedBranch(cloud, net, tensors.get(f"{prefix}doubt"))
 
 
 def build_reader(tensors: Mapping[str, Tensor]) -> LipReader:
@@ -154,6 +224,8 @@ def save_head(head: Head, out: Path, state: str) -> None:
     """Write a whole head."""
     tensors = branch_tensors(head.face, "face.") | branch_tensors(head.mouth, "mouth.")
     tensors |= {f"reader.{key}": value for key, value in head.reader.state_dict().items()}
+    if head.backdrop_variance is not None:
+        tensors["backdrop_variance"] = head.backdrop_variance
     facts = {"face": branch_facts(head.face), "mouth": branch_facts(head.mouth), "sh_degree": head.sh_degree}
     save_tensors(tensors, facts, out, state)
 
@@ -164,4 +236,4 @@ def load_head(path: Path) -> Head:
         tensors, facts = load_tensors(path)
         reader = build_reader(_under(tensors, "reader."))
         face, mouth = (build_branch(facts[name], tensors, f"{name}.") for name in ("face", "mouth"))
-        return Head(face, mouth, reader, int(facts["sh_degree"]))
+        return Head(face, mouth, reader, int(facts["sh_degree"]), tensors.get("backdrop_variance"))

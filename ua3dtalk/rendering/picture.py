@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ua3dtalk.face.pictures import cell, label, save, sheet, spread
+from ua3dtalk.rendering.uncertainty import FULL_SCALE, columns
 from ua3dtalk.subject import Subject
 
 COLUMNS = 6
@@ -25,8 +26,10 @@ class Rendered(Protocol):
     def driven_by(self) -> tuple[str, ...]: ...
 
 
-def side_by_side(subject: Subject, folder: Path, rows: Sequence[Rendered], picture: Path) -> None:
-    """One line of frames for the truth and for each row."""
+def side_by_side(
+    subject: Subject, folder: Path, rows: Sequence[Rendered], picture: Path, uncertain: bool = False
+) -> None:
+    """One line of frames for the truth, for each row, and for the predicted deviation where the head has one."""
     chosen = spread(len(subject.test_frames), COLUMNS)
     lines = [[cell(subject.video[subject.test_frames[i]]) for i in chosen]]
     label(lines[0][0], "truth")
@@ -34,4 +37,7 @@ def side_by_side(subject: Subject, folder: Path, rows: Sequence[Rendered], pictu
         frames = np.load(folder / row.file, mmap_mode="r")
         lines.append([cell(frames[i]) for i in chosen])
         label(lines[-1][0], f"{row.name}, driven by {', '.join(row.driven_by)}")
+    if uncertain:
+        lines.append([cell(heat) for heat in columns(folder / "test", chosen)])
+        label(lines[-1][0], f"predicted deviation, white: {FULL_SCALE} or more")
     save(sheet(lines), picture)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ua3dtalk.field.branch import Edits
-from ua3dtalk.rendering.compose import draw, moved
+from ua3dtalk.field.uncertain import UncertainParts
+from ua3dtalk.rendering.compose import LEAST_VARIANCE, draw, draw_values, moved
 from ua3dtalk.rendering.head import Controls, Head
 from ua3dtalk.splat.camera import Camera, Window
 from ua3dtalk.splat.cloud import Cloud
@@ -27,7 +28,7 @@ class HeadRenderer:
     def __init__(self, head: Head, device: torch.device, backend: Backend = "auto") -> None:
         self.head, self.device, self.backend = head, device, backend
         with torch.no_grad():
-            self._parts = [branch.net.field.position_parts(branch.cloud.means) for branch in (head.face, head.mouth)]
+            self._parts = [branch.net.kept_parts(branch.cloud.means) for branch in (head.face, head.mouth)]
 
     @torch.no_grad()
     def __call__(self, camera: Camera, controls: Controls | None, background: Tensor) -> Tensor:
@@ -43,6 +44,48 @@ class HeadRenderer:
             behind = background.clone()
             behind[window.rows, window.columns] = layer.over(behind[window.rows, window.columns])
         return draw(face.cloud, edits[0], camera, degree, self.backend).over(behind)
+
+    @torch.no_grad()
+    def belief_variance(self, controls: Controls) -> Tensor:
+        """Variance [A, D] of the face's fused beliefs."""
+        variance = self.head.face.net(self._parts[0], controls).variance
+        if variance is None:
+            raise ValueError("the head has no beliefs: train it with the method ua3dtalk")
+        found: Tensor = variance
+        return found
+
+    @torch.no_grad()
+    def transmittance(self, camera: Camera, controls: Controls) -> Tensor:
+        """How much of what is behind the head is seen, [H, W] in 0..1."""
+        seen = torch.ones(camera.height, camera.width, device=self.device)
+        for branch, parts in zip((self.head.face, self.head.mouth), self._parts, strict=True):
+            layer = draw(branch.cloud, branch.net(parts, controls), camera, 0, self.backend)
+            seen = seen * (1 - layer.alpha[..., 0])
+        return seen
+
+    def variance(self, camera: Camera, controls: Controls) -> Tensor:
+        """Predicted variance [H, W] of the picture's colours (0..1, mean of the channels).
+
+        The confidence of the branches gets a gradient where it trains; the pictures' other parts do not.
+        Raises:
+            ValueError: the head has no beliefs.
+        """
+        known = self.head.backdrop_variance
+        behind = torch.full((camera.height, camera.width, 1), LEAST_VARIANCE, device=self.device)
+        if known is not None and known.shape == behind.shape[:2]:
+            behind = known[..., None]
+        for branch, parts in reversed(list(zip((self.head.face, self.head.mouth), self._parts, strict=True))):
+            field = branch.net.uncertain
+            if field is None or not isinstance(parts, UncertainParts):
+                raise ValueError("the head has no beliefs: train it with the method ua3dtalk")
+            with torch.no_grad():
+                edits = branch.net(parts, controls)
+            log_variance = field.doubt(parts, edits.variance)
+            if branch.doubt is not None:
+                log_variance = log_variance + branch.doubt
+            values = log_variance.exp()[:, None]
+            behind = draw_values(branch.cloud, edits, camera, values, self.backend).over(behind)
+        return behind[..., 0]
 
 
 def cloud_window(cloud: Cloud, edits: Edits | None, camera: Camera) -> Window | None:

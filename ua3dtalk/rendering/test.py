@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,15 @@ import torch
 
 from ua3dtalk.config import RenderingSettings
 from ua3dtalk.device import choose_device
+from ua3dtalk.field.emotion_memory import attention_entropy
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.rendering.compose import backdrop, to_bytes
-from ua3dtalk.rendering.controls import ControlTrack, read_lips
+from ua3dtalk.rendering.controls import ControlTrack, heard
+from ua3dtalk.rendering.emotions import ask, shown_emotions
 from ua3dtalk.rendering.head import Head, load_head
 from ua3dtalk.rendering.picture import side_by_side
 from ua3dtalk.rendering.renderer import HeadRenderer
+from ua3dtalk.rendering.uncertainty import write_uncertainty
 from ua3dtalk.rendering.upper_face import fit_upper_face
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
@@ -64,7 +67,9 @@ def render_test(
     sound = subject.audio().reshape(-1, SAMPLES_PER_FRAME)[subject.test_frames].reshape(-1)
     write_video(out.parent / "test.mp4", iter(ours), audio=sound)
     write_video(out.parent / "truth.mp4", (subject.video[frame] for frame in subject.test_frames), audio=sound)
-    side_by_side(subject, out.parent, rows_of(settings), picture)
+    maps = stage.write_uncertainty(out.parent / "test", sound)
+    emotions = stage.write_emotions(out.parent / "test", seed)
+    side_by_side(subject, out.parent, rows_of(settings), picture, uncertain=bool(maps))
     document = {
         "state": state,
         "frames": [int(frame) for frame in subject.test_frames],
@@ -77,6 +82,12 @@ def render_test(
             "device": str(device),
         },
     }
+    if maps:
+        document["uncertainty"] = maps
+    if emotions:
+        document["emotions"] = emotions
+    if "emotion" in stage.head.views:
+        document["memory_entropy"] = stage.memory_entropy()
     with atomic(out) as temporary:
         temporary.write_text(json.dumps(document, indent=1))
 
@@ -91,15 +102,17 @@ class TestStage:
     ) -> None:
         self.subject, self.head, self.device = subject, head.to(device), device
         self.renderer = HeadRenderer(self.head, device, settings.rasteriser)
-        self.lips = read_lips(head.reader.cpu(), subject.speech, subject.clips)
+        self.track = heard(subject, head.reader.cpu(), head.views, subject.expression.action_units)
         self.given = settings.driven_by
         self.modelled = modelled_units(subject, seed)
         self._plate = torch.from_numpy(subject.plate.copy()).to(device)
 
     def frames(self, row: Row) -> Iterator[np.ndarray]:
         """uint8 [H, W, 3] of each held-out frame."""
-        controls = self.controls(row)
-        for frame in progress(self.subject.test_frames, row.file):
+        return self._shown(self.controls(row), row.file)
+
+    def _shown(self, controls: ControlTrack | None, name: str) -> Iterator[np.ndarray]:
+        for frame in progress(self.subject.test_frames, name):
             image = self.renderer(self.camera(frame), controls(frame) if controls else None, self.background(frame))
             yield to_bytes(image).cpu().numpy()
 
@@ -107,9 +120,8 @@ class TestStage:
         """What drives the row's frames; None for the head at rest."""
         if row.name == "static_mean":
             return None
-        units = self.subject.expression.action_units if "action_units" in row.driven_by else self.modelled
-        with_tokens = self.head.face.net.encoder is not None
-        return ControlTrack(self.subject, self.lips, units, with_tokens, self.device)
+        track = self.track if "action_units" in row.driven_by else replace(self.track, action_units=self.modelled)
+        return ControlTrack(self.subject, track, self.head.face.net.encoder is not None, self.device)
 
     def camera(self, frame: int) -> Camera:
         source = frame if "pose" in self.given else replayed(self.subject, frame)
@@ -121,6 +133,40 @@ class TestStage:
     def background(self, frame: int) -> torch.Tensor:
         source = frame if "torso" in self.given else replayed(self.subject, frame)
         return backdrop(self._plate, torch.from_numpy(np.array(self.subject.torso[source])).to(self.device))
+
+    def write_uncertainty(self, folder: Path, sound: np.ndarray) -> dict[str, str]:
+        """Maps of the first row's uncertainty; nothing where the head has no beliefs."""
+        if not self.head.uncertain:
+            return {}
+        controls = self.controls(Row("ours", ("audio", *self.given), ""))
+        assert controls is not None
+        return write_uncertainty(folder, self.subject, self.renderer, controls, self.camera, self.background, sound)
+
+    def write_emotions(self, folder: Path, seed: int) -> dict[str, str]:
+        """The held-out speech said in every emotion that the actor has shown; one emotion alone is not asked for.
+
+        Poses and torso are the frames' own, blinks and brows come from a model of the emotion's training frames.
+        Returns: label -> file, uint8 [n, H, W, 3].
+        """
+        labels = shown_emotions(self.subject)
+        if len(labels) < 2 or "emotion" not in self.head.views:
+            return {}
+        files: dict[str, str] = {}
+        for label in labels:
+            track = ask(self.subject, replace(self.track, action_units=self.modelled), label, seed)
+            controls = ControlTrack(self.subject, track, self.head.face.net.encoder is not None, self.device)
+            name = f"emotion_{len(files)}.npy"  # a label is the user's: it names no file
+            _write_rows(folder / name, self._shown(controls, label), len(self.subject.test_frames), label)
+            files[label] = f"{folder.name}/{name}"
+        return files
+
+    def memory_entropy(self) -> list[float]:
+        """Mean entropy of the emotion memory's attention over the held-out frames, per scale: 1 would be deaf."""
+        field = self.head.face.net.uncertain
+        assert field is not None and field.memory is not None and self.track.emotion is not None
+        embeddings = torch.from_numpy(self.track.emotion[self.subject.test_frames]).to(self.device)
+        read = [field.memory.read(embedding[None])[1] for embedding in embeddings]
+        return [float(attention_entropy(torch.stack(scale)).mean()) for scale in zip(*read, strict=True)]
 
     def speed(self, frames: int = 50) -> float:
         """Frames a second of field, rasteriser and composition, without reading and encoding; median of three runs."""

@@ -7,12 +7,14 @@ Nothing of a held-out frame enters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
-from ua3dtalk.subject import FPS
+from ua3dtalk.errors import InputError
+from ua3dtalk.subject import FPS, Clip
 
 BLINK = 5  # column of AU45
 HALF_WIDTH = 5  # frames before and after a blink's peak that belong to it
@@ -80,6 +82,26 @@ def fit_upper_face(units: np.ndarray, runs: list[np.ndarray]) -> UpperFaceModel:
         intervals = [round(USUAL_INTERVAL * FPS)]
     persistence = np.clip(products / max(count, 1), 0, 0.995)
     return UpperFaceModel(mean, deviation, persistence, np.stack(blinks), np.array(intervals), rest)
+
+
+def fit_emotion(units: np.ndarray, clips: Sequence[Clip], emotion: str) -> UpperFaceModel:
+    """Fit the model on the training frames of one label of emotion, so that an angry head has angry brows.
+
+    Blinks are those of all training frames: a clip of a few seconds has too few.
+
+    Args:
+        units: action units [T, 6] of the whole actor.
+        clips: the actor's clips. emotion: a label that one of them has.
+    Raises:
+        InputError: no clip has the label.
+    """
+    every = [np.arange(clip.first, clip.test_first) for clip in clips]
+    own = [run for run, clip in zip(every, clips, strict=True) if clip.emotion == emotion]
+    if not own:
+        known = ", ".join(dict.fromkeys(clip.emotion for clip in clips if clip.emotion)) or "none"
+        raise InputError(f"no clip is labelled {emotion!r} (labels: {known}): label one in the config")
+    usual = fit_upper_face(units, every)
+    return replace(fit_upper_face(units, own), blinks=usual.blinks, intervals=usual.intervals, rest=usual.rest)
 
 
 def _peaks(track: np.ndarray, threshold: float) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,18 @@ import torch
 from torch import Tensor
 
 from ua3dtalk.errors import DataError
-from ua3dtalk.field.branch import Edits
+from ua3dtalk.field.branch import Edits, PositionParts
+from ua3dtalk.field.uncertain import UncertainParts
 from ua3dtalk.perceptual import PerceptualDistance
-from ua3dtalk.rendering.compose import Layer, draw
+from ua3dtalk.rendering.compose import LEAST_VARIANCE, Layer, draw, draw_values
 from ua3dtalk.rendering.controls import ControlTrack
 from ua3dtalk.rendering.head import BranchNet, Controls
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.splat.densify import Densifier
 from ua3dtalk.splat.sh import C0
-from ua3dtalk.training.objectives import motion_size, perceptual_patch, photometric
+from ua3dtalk.subject import FPS
+from ua3dtalk.training.objectives import motion_size, perceptual_patch, photometric, residual_likelihood
 from ua3dtalk.training.poses import PoseCorrections
 from ua3dtalk.training.schedule import linear, log_linear, net_factor
 from ua3dtalk.training.settings import BranchTraining, TrainingSettings
@@ -73,6 +75,7 @@ class BranchTrainer:
         self.settings, self.own, self.extent, self.poses = settings, own, extent, poses
         self.perceptual, self.seed = perceptual, seed
         self.iteration = 0
+        self._attach(cloud.means)
         self.gaussian_optimisers = self._gaussian_optimisers()
         self.net_optimiser = self._net_optimiser()
         self.densifier = Densifier(
@@ -118,7 +121,10 @@ class BranchTrainer:
             DataError: the loss is not a number.
         """
         self._set_rates()
-        edits = self._edits(example.frame) if self.moving else None
+        parts = self.net.field.position_parts(self.cloud.means) if self.moving else None
+        edits = None
+        if parts is not None:
+            edits = self.net(parts, self._shaken(self.controls(example.frame)), self._member(example.frame))
         camera = self.poses.correct(example.camera, example.frame) if self.poses else example.camera
         layer = draw(self.cloud, edits, camera, self._sh_degree(), self.settings.rasteriser)
         means2d = layer.meta["means2d"]
@@ -131,6 +137,7 @@ class BranchTrainer:
         loss = loss + example.penalties(layer, edits)
         if edits is not None:
             loss = loss + self.own.motion_weight * motion_size(edits)
+            loss = loss + self._doubted(parts, edits, camera, picture, example)
         loss = loss + self._perceived(picture, example.target)
         value = float(loss.detach())
         if not np.isfinite(value):
@@ -152,11 +159,69 @@ class BranchTrainer:
         patch = perceptual_patch(self.perceptual, picture, target, self.settings.perceptual_patch, rng)
         return self.own.perceptual_weight * patch
 
-    def _edits(self, frame: int) -> Edits:
-        parts = self.net.field.position_parts(self.cloud.means)
-        controls: Controls = self.controls(frame)
-        edits: Edits = self.net(parts, controls)
-        return edits
+    def edits(self, frame: int) -> Edits:
+        """What the net makes of a frame now; every member is asked."""
+        found: Edits = self.net(self.net.field.position_parts(self.cloud.means), self.controls(frame))
+        return found
+
+    def _shaken(self, controls: Controls) -> Controls:
+        """Controls whose views besides audio are noisy or, now and then, left out.
+
+        A frame's prior tells which frame it is: a net that heard its exact numbers would learn frames by heart.
+        """
+        beliefs = self.settings.beliefs
+        if beliefs is None:
+            return controls
+        rng = np.random.default_rng((self.seed, self.iteration, 4))
+        changed: dict[str, Any] = {}
+        for view in ("lip_expression", "voice_style", "emotion"):
+            code: Tensor | None = getattr(controls, view)
+            if code is not None:
+                away = rng.random() < beliefs.view_dropout
+                noise = torch.from_numpy(rng.standard_normal(tuple(code.shape)).astype(np.float32)).to(code.device)
+                changed[view] = None if away else code + beliefs.view_noise * noise
+        return replace(controls, **changed)
+
+    def _member(self, frame: int) -> dict[str, int] | None:
+        """The net of each ensemble that this step asks; None asks all.
+
+        A member is not sampled in some seconds of the clip: members are to disagree where they have to guess (bagging).
+        """
+        beliefs, uncertain = self.settings.beliefs, self.net.uncertain
+        if beliefs is None or uncertain is None or self.iteration >= self.own.ensemble_from:
+            return None
+        second = frame // FPS
+        asked: dict[str, int] = {}
+        for number, view in enumerate(uncertain.shape.views):
+            away = np.random.default_rng((self.seed, number, second)).random(beliefs.members) < beliefs.bagging
+            among = np.flatnonzero(~away) if not away.all() else np.arange(beliefs.members)
+            asked[view] = int(np.random.default_rng((self.seed, self.iteration, number, 2)).choice(among))
+        return asked
+
+    def _doubted(
+        self,
+        parts: PositionParts | UncertainParts | None,
+        edits: Edits,
+        camera: Camera,
+        picture: Tensor,
+        example: Example,
+    ) -> Tensor:
+        """The weighted likelihood of the picture's residual under the variance that the beliefs predict.
+
+        Neither the picture nor the Gaussians learn from it, only who believes: a head that blurs where it errs would
+        raise the likelihood too.
+        """
+        beliefs, uncertain = self.settings.beliefs, self.net.uncertain
+        if beliefs is None or uncertain is None or not isinstance(parts, UncertainParts):
+            return picture.new_zeros(())
+        if not beliefs.learned_variance or not beliefs.doubt_weight or self.iteration % beliefs.doubt_interval:
+            return picture.new_zeros(())
+        assert edits.variance is not None
+        log_variance = uncertain.doubt(parts, edits.variance)
+        layer = draw_values(self.cloud, edits, camera, log_variance.exp()[:, None], self.settings.rasteriser)
+        variance = layer.over(log_variance.new_tensor([LEAST_VARIANCE]))
+        residual = (picture.detach() - example.target).square().mean(-1, keepdim=True)
+        return beliefs.doubt_weight * residual_likelihood(residual, variance)
 
     def _sh_degree(self) -> int:
         """One more band every 1000 iterations of the published schedule, in proportion elsewhere."""
@@ -191,6 +256,12 @@ class BranchTrainer:
         if due and self.iteration and not frozen:
             threshold = linear(self.iteration, densify.opacity_start, densify.opacity_stop, densify.stop)
             self.cloud = self.densifier.refine(self.cloud, self.gaussian_optimisers, min_opacity=threshold)
+            self._attach(self.cloud.means)
+
+    def _attach(self, positions: Tensor) -> None:
+        """Tie the Gaussians to their anchors, and keep where they were: a run that goes on ties them the same way."""
+        self._attached = positions.detach().clone()
+        self.net.attach(self._attached)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a run needs to go on exactly where it was."""
@@ -198,6 +269,7 @@ class BranchTrainer:
             "iteration": self.iteration,
             "cloud": {key: value.detach() for key, value in self.cloud.tensors().items()},
             "net": self.net.state_dict(),
+            "attached": self._attached,
             "gaussian_optimisers": {key: value.state_dict() for key, value in self.gaussian_optimisers.items()},
             "net_optimiser": self.net_optimiser.state_dict(),
             "densifier": self.densifier.state_dict(),
@@ -209,6 +281,7 @@ class BranchTrainer:
         self.iteration = state["iteration"]
         self.cloud = Cloud.from_tensors(state["cloud"]).requires_grad_()
         self.net.load_state_dict(state["net"])
+        self._attach(state["attached"])
         self.gaussian_optimisers = self._gaussian_optimisers()
         for key, optimiser in self.gaussian_optimisers.items():
             optimiser.load_state_dict(state["gaussian_optimisers"][key])

@@ -43,9 +43,7 @@ class FuseTrainer:
         self.iteration = 0
         self._branches: dict[str, TrainedBranch] = {"face": head.face, "mouth": head.mouth}
         with torch.no_grad():
-            self._parts = {
-                name: branch.net.field.position_parts(branch.cloud.means) for name, branch in self._branches.items()
-            }
+            self._parts = {name: branch.net.kept_parts(branch.cloud.means) for name, branch in self._branches.items()}
         self._optimiser = self._new_optimiser()
 
     def _new_optimiser(self) -> torch.optim.Adam:

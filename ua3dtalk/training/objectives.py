@@ -35,6 +35,15 @@ def perceptual_patch(
     return distance.loss(picture[rows, columns], target[rows, columns])
 
 
+def residual_likelihood(residual: Tensor, variance: Tensor) -> Tensor:
+    """Mean negative log likelihood, without its constant, of squared residuals under a variance, both [h, w, 1].
+
+    Source: Kendall and Gal, "What uncertainties do we need in Bayesian deep learning for computer vision?", 2017,
+    equation 5.
+    """
+    return 0.5 * (residual / variance + torch.log(variance)).mean()
+
+
 def silhouette(alpha: Tensor, mask: Tensor) -> Tensor:
     """Alpha [h, w, 1] should be 1 within the mask [h, w] and 0 outside of it."""
     inside = mask[..., None]

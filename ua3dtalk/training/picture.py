@@ -87,7 +87,7 @@ def branch_picture(
     for index in spread(len(order), 6):
         shown = example(frames, int(order[index]), 0, own)
         with torch.no_grad():
-            edits = trainer._edits(shown.frame) if trainer.moving else None
+            edits = trainer.edits(shown.frame) if trainer.moving else None
             layer = draw(trainer.cloud, edits, shown.camera, trainer.settings.sh_degree, trainer.settings.rasteriser)
             pictured = layer.over(shown.background)
             if shown.ignore is not None:

@@ -24,8 +24,36 @@ class AudioSettings(Settings):
     radius: int = Field(2, ge=0, description="frames of speech on either side that a lip shape is read from")
     mel_weight: float = Field(1.0, ge=0, description="weight of the mel spectrum beside the speech tokens")
     teacher_noise: float = Field(
-        0.1, ge=0, description="noise added to the true lip shapes that drive training frames, in standard deviations"
+        0.1,
+        ge=0,
+        description="noise added to the true lip shapes that drive training frames, in standard deviations",
     )
+
+
+class BeliefSettings(Settings):
+    """How views of a frame believe, each with an ensemble, and how the beliefs become edits (UA-3DTalk)."""
+
+    members: int = Field(10, ge=1, le=64, description="nets of each view's ensemble")
+    state: int = Field(48, ge=1, description="width of the latent state that beliefs are about")
+    learned_variance: bool = Field(True, description="false: every view weighs the same, nothing is uncertain")
+    anchors: int | None = Field(600, ge=4, description="places on the face that hold beliefs; null: every Gaussian")
+    mouth_anchors: int | None = Field(200, ge=4, description="the same in the mouth")
+    neighbours: int = Field(4, ge=1, description="anchors that a Gaussian takes its state from")
+    emotion_sides: tuple[int, ...] = Field((8, 16, 24), description="cells of the emotion planes' sides, one per scale")
+    emotion_channels: int = Field(16, ge=1, description="channels of each emotion plane and of its code-book")
+    released_memory: bool = Field(False, description="code-books start as the release's do: nearly deaf to the emotion")
+    view_noise: float = Field(
+        0.3, ge=0, description="noise added in each step to what the views besides audio hear, in standard deviations"
+    )
+    view_dropout: float = Field(0.2, ge=0, lt=1, description="share of the steps in which such a view is left out")
+    bagging: float = Field(
+        0.3,
+        ge=0,
+        lt=1,
+        description="share of the clip's seconds that a member is not sampled in",
+    )
+    doubt_weight: float = Field(0.01, ge=0, description="weight of the likelihood of the picture's residual")
+    doubt_interval: int = Field(4, ge=1, description="steps between two looks at the likelihood")
 
 
 class DensifySettings(Settings):
@@ -65,6 +93,7 @@ class BranchTraining(Settings):
     hair_interval: int = Field(7, ge=1, description="hair counts once in so many iterations (face)")
     hair_until: int = 46_000
     freeze_from: int | None = Field(None, description="from here only colours train (mouth)")
+    ensemble_from: int = Field(15_000, ge=0, description="from here all members are asked, before it one of each view")
     pose_rate: float = Field(0.0, ge=0, description="learning rate of the training frames' poses; 0 keeps them")
     motion_weight: float = 1e-5
     silhouette_weight: float = 1e-3
@@ -81,12 +110,18 @@ class FuseTraining(Settings):
     colour_rate: float = 2.5e-3
     perceptual_from: int | None = 5_000
     perceptual_weight: float = 0.5
+    doubt_iterations: int = Field(2_000, ge=0, description="steps that fit what the beliefs' variance means in pixels")
+    doubt_rate: float = 5e-3
 
 
 class TrainingSettings(Settings):
     """All of training. The defaults are the published schedule (method: TalkingGaussian, UA-3DTalk)."""
 
     audio: AudioSettings = AudioSettings()
+    views: tuple[Literal["audio", "action_units", "lip_expression", "voice_style", "emotion"], ...] = Field(
+        ("audio", "action_units"), description="what the nets see of a frame; the mouth sees what comes from speech"
+    )
+    beliefs: BeliefSettings | None = Field(None, description="null: one net joins the views (TalkingGaussian)")
     mouth: BranchTraining = BranchTraining(
         curriculum_until=39_000, curriculum_interval=7, halve_until=39_000, freeze_from=49_000
     )
@@ -99,6 +134,9 @@ class TrainingSettings(Settings):
     ssim_weight: float = 0.2
     plane_sides: tuple[int, ...] = Field((16, 25, 38), description="cells of the tri-plane's sides, one per scale")
     plane_channels: int = 4
+    plane_combine: Literal["concat", "product"] = Field(
+        "concat", description="planes side by side (TalkingGaussian's grids) or multiplied (UA-3DTalk's release)"
+    )
     hidden: int = 64
     perceptual: Literal["none", "squeeze_features", "lpips_alex"] = Field(
         "squeeze_features", description="network of the perceptual loss"

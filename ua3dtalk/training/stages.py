@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from ua3dtalk.device import choose_device
-from ua3dtalk.field.branch import BranchShape
+from ua3dtalk.field.branch import BranchShape, Edit
+from ua3dtalk.field.uncertain import UncertainShape
 from ua3dtalk.perceptual import PerceptualDistance, load_perceptual
-from ua3dtalk.rendering.controls import ControlTrack
+from ua3dtalk.rendering.controls import ControlTrack, heard
 from ua3dtalk.rendering.head import BranchNet, Head, TrainedBranch, load_branch, save_branch, save_head
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.subject import Subject
 from ua3dtalk.training.branch import BranchTrainer, Example
 from ua3dtalk.training.checkpoint import Checkpoint
 from ua3dtalk.training.curriculum import Curriculum, curriculum_of, face_frame, mouth_frame
+from ua3dtalk.training.doubt import DoubtTrainer
 from ua3dtalk.training.examples import face_example, mouth_example
 from ua3dtalk.training.frames import Frames
 from ua3dtalk.training.fuse import FuseTrainer
@@ -44,30 +46,55 @@ def train_audio(*, subject: Subject, out: Path, picture: Path, settings: Trainin
 class BranchKind:
     """What differs between the two branches."""
 
-    shape: Callable[[TrainingSettings], BranchShape]
+    shape: Callable[[TrainingSettings], BranchShape | UncertainShape]
     points: Callable[[Subject, int, int], tuple[np.ndarray, np.ndarray]]
     frame: Callable[[Curriculum, int, BranchTraining, np.random.Generator], int]
     example: Callable[[Frames, int, int, BranchTraining], Example]
 
 
-def _shape(settings: TrainingSettings, **kind: object) -> BranchShape:
-    return BranchShape(
-        plane_sides=settings.plane_sides,
-        plane_channels=settings.plane_channels,
-        audio_code=settings.audio.mouth_coefficients + settings.audio.free_code,
-        hidden=settings.hidden,
-        **kind,  # type: ignore[arg-type]
+def face_shape(settings: TrainingSettings) -> BranchShape | UncertainShape:
+    """The net of the face: all views, all edits."""
+    return _shape(settings, settings.views, ("position", "rotation", "scale"), "anchors")
+
+
+def mouth_shape(settings: TrainingSettings) -> BranchShape | UncertainShape:
+    """The net of the mouth: the views that come from speech, position only."""
+    views = tuple(view for view in settings.views if view not in ("action_units", "emotion"))
+    return _shape(settings, views, ("position",), "mouth_anchors")
+
+
+def _shape(
+    settings: TrainingSettings, views: tuple[str, ...], edits: tuple[Edit, ...], anchors: str
+) -> BranchShape | UncertainShape:
+    common: dict[str, Any] = {
+        "edits": edits,
+        "plane_sides": settings.plane_sides,
+        "plane_channels": settings.plane_channels,
+        "combine": settings.plane_combine,
+        "audio_code": settings.audio.mouth_coefficients + settings.audio.free_code,
+        "hidden": settings.hidden,
+    }
+    beliefs = settings.beliefs
+    if beliefs is None:
+        return BranchShape(views=views, **common)  # type: ignore[arg-type]
+    return UncertainShape(
+        views=tuple(view for view in views if view != "action_units"),  # type: ignore[misc]
+        action_units="action_units" in views,
+        members=beliefs.members,
+        state=beliefs.state,
+        learned_variance=beliefs.learned_variance,
+        anchors=getattr(beliefs, anchors),
+        neighbours=beliefs.neighbours,
+        emotion_sides=beliefs.emotion_sides,
+        emotion_channels=beliefs.emotion_channels,
+        released_memory=beliefs.released_memory,
+        **common,
     )
 
 
 KINDS: dict[Name, BranchKind] = {
-    "face": BranchKind(_shape, face_points, face_frame, face_example),
-    "mouth": BranchKind(
-        lambda settings: _shape(settings, views=("audio",), edits=("position",)),
-        mouth_points,
-        mouth_frame,
-        mouth_example,
-    ),
+    "face": BranchKind(face_shape, face_points, face_frame, face_example),
+    "mouth": BranchKind(mouth_shape, mouth_points, mouth_frame, mouth_example),
 }
 
 
@@ -141,18 +168,39 @@ def train_fuse(
         curve.add(trainer.step(train.any(np.random.default_rng((seed, iteration)))))
         if saved.due():
             saved.save({**trainer.state_dict(), "curve": curve.to_list()})
+    if head.uncertain:
+        head = _with_doubt(subject, trainer, settings, seed, device)
     save_head(head, out, state)
     fuse_picture(subject, trainer, curve, picture)
     saved.remove()
 
 
+def _with_doubt(
+    subject: Subject, trainer: FuseTrainer, settings: TrainingSettings, seed: int, device: torch.device
+) -> Head:
+    """The head with what its beliefs' variance means in pixels, from training frames driven as new speech would."""
+    head, views = trainer.head, settings.views
+    track = heard(subject, head.reader, views, subject.expression.action_units)
+    controls = ControlTrack(subject, track, settings.audio.free_code > 0, device)
+    doubt = DoubtTrainer(head, controls, trainer.frames, settings)
+    train = curriculum_of(subject)
+    for iteration in progress(range(settings.fuse.doubt_iterations), "train doubt"):
+        doubt.step(train.any(np.random.default_rng((seed, iteration, 3))))
+    return doubt.head
+
+
 def _controls(
     subject: Subject, listening: Listening, settings: TrainingSettings, seed: int, device: torch.device
 ) -> ControlTrack:
-    """What drives the training frames: their true lip shapes, a little shaken, and their action units."""
+    """What drives the training frames: their true lip shapes, a little shaken, their action units, and what is heard.
+
+    The picture learns from the mouth that it shows; what speech does not tell of it is the reader's to answer for. The
+    other views hear what they will hear in use: priors of a training frame come from models that did not see it.
+    """
     noise = np.random.default_rng(seed).standard_normal(listening.teacher.shape)
     lips = listening.teacher + settings.audio.teacher_noise * noise
-    return ControlTrack(subject, lips, subject.expression.action_units, settings.audio.free_code > 0, device)
+    track = heard(subject, listening.reader, settings.views, subject.expression.action_units)
+    return ControlTrack(subject, replace(track, lips=lips, novelty=None), settings.audio.free_code > 0, device)
 
 
 def _start(
@@ -170,6 +218,8 @@ def _start(
     points, colours = kind.points(subject, own.initial_gaussians, seed)
     cloud = Cloud.from_points(points, colours, settings.sh_degree).to(device).requires_grad_()
     net = BranchNet(kind.shape(settings), subject.speech.features.shape[1], settings.audio.free_code).to(device)
+    if net.uncertain is not None:
+        net.uncertain.place(cloud.means)
     controls = _controls(subject, listening, settings, seed, device)
     if net.encoder is not None:
         _normalise(net, subject)

@@ -15,7 +15,7 @@ from PIL import Image
 from tiny_training import tiny_head
 
 from ua3dtalk.config import RenderingSettings
-from ua3dtalk.rendering.controls import ControlTrack, action_unit_input
+from ua3dtalk.rendering.controls import ControlTrack, Track, action_unit_input
 from ua3dtalk.rendering.head import Head, save_head
 from ua3dtalk.rendering.test import Row, TestStage, modelled_units, render_test, replayed, rows_of
 from ua3dtalk.subject import Subject
@@ -144,7 +144,7 @@ def test_replay_starts_at_the_border_and_goes_to_and_fro(tiny_subject: Subject) 
 
 def test_controls_are_those_of_the_frame(tiny_subject: Subject) -> None:
     lips, units = np.random.default_rng(0).standard_normal((60, 3)), tiny_subject.expression.action_units
-    track = ControlTrack(tiny_subject, lips, units, False, torch.device("cpu"))
+    track = ControlTrack(tiny_subject, Track(lips, units), False, torch.device("cpu"))
     controls = track(17)
     np.testing.assert_allclose(controls.lips, lips[17:18], atol=1e-6)
     np.testing.assert_allclose(controls.action_units, action_unit_input(units)[17:18])
@@ -168,7 +168,7 @@ def test_token_windows_stay_in_their_clip(tiny_subject: Subject, frame: int) -> 
     )  # fmt: skip
     features = subject.speech.features
     features[:] = np.repeat(np.arange(120), features.shape[1]).reshape(features.shape)
-    track = ControlTrack(subject, np.zeros((60, 3)), np.zeros((60, 6)), True, torch.device("cpu"))
+    track = ControlTrack(subject, Track(np.zeros((60, 3)), np.zeros((60, 6))), True, torch.device("cpu"))
     tokens = track(frame).tokens
     assert tokens is not None and tokens.shape == (1, 8, 16, features.shape[1])
     low, high = (0, 59) if frame < 30 else (60, 119)

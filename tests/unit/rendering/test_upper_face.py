@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ua3dtalk.rendering.upper_face import BLINK, HALF_WIDTH, fit_upper_face
+from ua3dtalk.errors import InputError
+from ua3dtalk.rendering.upper_face import BLINK, HALF_WIDTH, fit_emotion, fit_upper_face
+from ua3dtalk.subject import Clip
 
 LENGTH = 3000
 SHAPE = np.array([0.2, 1.2, 2.5, 3.0, 1.5, 0.4])
@@ -75,6 +77,29 @@ def test_intervals_never_span_two_runs() -> None:
     model = fit_upper_face(units, [np.arange(0, 200), np.arange(200, 400)])
     assert sorted(model.intervals) == [40, 60]
     assert model.blinks.shape == (4, 2 * HALF_WIDTH + 1)
+
+
+def labelled(first: int, length: int, emotion: str | None) -> Clip:
+    return Clip("", "", first, length, first + length - 100, emotion, 25.0, 1, 1, (0, 0, 1))
+
+
+def test_an_emotion_has_its_own_brows_and_everybodys_blinks() -> None:
+    units = blinking(0)
+    units[1000:2000, 1] += 2.0
+    units[1000:2000, BLINK] = 0.1
+    units[1900:2000, 1] = 5.0  # held out
+    clips = [labelled(0, 1000, "calm"), labelled(1000, 1000, "angry"), labelled(2000, 1000, "calm")]
+    calm, angry = (fit_emotion(units, clips, emotion) for emotion in ("calm", "angry"))
+    assert angry.mean[1] == pytest.approx(units[1000:1900, 1].mean())
+    assert angry.mean[1] - calm.mean[1] == pytest.approx(2.0, abs=0.6)
+    assert np.array_equal(angry.blinks, calm.blinks), "no blink was seen while angry"
+    assert blinks(angry.sample(5000, np.random.default_rng(0))) > 30
+
+
+def test_an_emotion_that_was_never_shown_is_one_line() -> None:
+    clips = [labelled(0, 1000, "calm"), labelled(1000, 1000, None)]
+    with pytest.raises(InputError, match=r"no clip is labelled 'sad' \(labels: calm\)"):
+        fit_emotion(blinking(0), clips, "sad")
 
 
 @pytest.mark.parametrize("level", [0.0, 2.0])

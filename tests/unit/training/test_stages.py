@@ -2,112 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors import safe_open
 from tiny_training import tiny_settings
+from training_bench import STATE, Bench, content, killed_at
 
 from ua3dtalk.errors import DataError
 from ua3dtalk.rendering.head import load_branch, load_head
 from ua3dtalk.subject import Subject
 from ua3dtalk.training import stages
 from ua3dtalk.training.branch import BranchTrainer, Example
-from ua3dtalk.training.checkpoint import Checkpoint
 from ua3dtalk.training.examples import face_example
 from ua3dtalk.training.frames import Frames
 from ua3dtalk.training.fuse import FuseTrainer
 from ua3dtalk.training.listening import fit_listening
-from ua3dtalk.training.picture import Curve
 from ua3dtalk.training.settings import AudioSettings, BranchTraining, FuseTraining, TrainingSettings
 
-STATE = "c0ffee"
 FREE = AudioSettings(mouth_coefficients=3, radius=1, free_code=2)
-
-
-@dataclass
-class Bench:
-    """Runs stages on the drawn head, each into a folder of its own."""
-
-    subject: Subject
-    folder: Path
-
-    def listen(self, settings: TrainingSettings) -> Path:
-        out = self.folder / "audio.safetensors"
-        if not out.exists():
-            stages.train_audio(
-                subject=self.subject, out=out, picture=self.folder / "audio.png", settings=settings, state=STATE
-            )
-        return out
-
-    def branch(self, name: stages.Name, run: str, settings: TrainingSettings, state: str = STATE) -> Path:
-        folder = self.folder / run
-        stages.train_branch(
-            subject=self.subject, branch=name, audio=self.listen(settings), perceptual=None,
-            out=folder / f"{name}.safetensors", picture=folder / f"{name}.png", settings=settings, seed=3, state=state,
-            checkpoint=folder / f"{name}.ckpt",
-        )  # fmt: skip
-        return folder / f"{name}.safetensors"
-
-    def fuse(self, face: Path, mouth: Path, run: str, settings: TrainingSettings) -> Path:
-        folder = self.folder / run
-        stages.train_fuse(
-            subject=self.subject, audio=self.listen(settings), face=face, mouth=mouth, perceptual=None,
-            out=folder / "head.safetensors", picture=folder / "head.png", settings=settings, seed=3, state=STATE,
-            checkpoint=folder / "head.ckpt",
-        )  # fmt: skip
-        return folder / "head.safetensors"
-
-
-@pytest.fixture
-def bench(tiny_subject: Subject, tmp_path: Path) -> Bench:
-    return Bench(tiny_subject, tmp_path)
-
-
-@pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The curve itself instead of a picture of it: drawing would take longer than training."""
-
-    def write(*given: object) -> None:
-        curve = next((item.to_list() for item in given if isinstance(item, Curve)), [])
-        given[-1].write_text(json.dumps(curve))  # type: ignore[attr-defined]
-
-    for name in ("listening_picture", "branch_picture", "fuse_picture"):
-        monkeypatch.setattr(stages, name, write)
-
-
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkpoint every seventh step instead of every few seconds."""
-    calls = iter(range(10**6))
-    monkeypatch.setattr(Checkpoint, "due", lambda self: next(calls) % 7 == 6)
-
-
-def content(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Metadata and the bits of every tensor; the file's own bytes hold the metadata in no fixed order."""
-    with safe_open(path, "pt") as file:
-        return file.metadata(), {key: file.get_tensor(key).numpy().tobytes() for key in file.keys()}  # noqa: SIM118
-
-
-def killed_at(trainer: type, iteration: int, run: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a stage that is stopped in the middle of a step."""
-    step = trainer.step  # type: ignore[attr-defined]
-
-    def stop(self: BranchTrainer | FuseTrainer, what: object) -> float:
-        if self.iteration == iteration:
-            raise KeyboardInterrupt
-        return float(step(self, what))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer, "step", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run()
 
 
 def test_every_stage_draws_a_picture(bench: Bench) -> None:

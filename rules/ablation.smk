@@ -1,0 +1,162 @@
+"""The table of the paper's ablation: every method on one actor's split, with the same seeds."""
+
+RUN = "results/{actor}/ablation/{method}/{seed}"
+
+
+def run_config(method, seed):
+    """What a run of the ablation has instead of the config's."""
+    return {"method": method, "seed": int(seed)}
+
+
+@functools.cache
+def run_states(method, seed):
+    """The states of all stages under the method and seed of a run."""
+    return States(load_config({**config, **run_config(method, seed)}), PACKAGE, STATES.scripts)
+
+
+def run_state(stage):
+    return lambda wildcards: run_states(wildcards.method, wildcards.seed).of(stage, wildcards.actor)
+
+
+def run_seen(wildcards):
+    """What the views of the run's method see."""
+    stages = stages_of_views(run_states(wildcards.method, wildcards.seed).config)
+    return [f"results/{wildcards.actor}/{stage}.npz" for stage in sorted(stages)]
+
+
+def run_params(stage):
+    """Params of a run's job: the stage, its state, and what it has instead of the config's."""
+    return {
+        "state": run_state(stage),
+        "stage": stage,
+        "instead": lambda wildcards: run_config(wildcards.method, wildcards.seed),
+    }
+
+
+def all_runs(wildcards):
+    settings = CONFIG.stage("ablation")
+    return expand(
+        f"{RUN}/metrics.json", actor=wildcards.actor, method=settings.methods, seed=[str(seed) for seed in settings.seeds]
+    )
+
+
+wildcard_constraints:
+    method="|".join(re.escape(name) for name in preset_names("method")),
+    seed=r"\d+",
+
+
+use rule train_mouth as ablation_mouth with:
+    input:
+        **BUNDLE,
+        seen=run_seen,
+        audio="results/{actor}/model/audio.safetensors",
+        perceptual=perceptual_weights("train_mouth"),
+    output:
+        model=f"{RUN}/model/mouth.safetensors",
+        picture=f"{RUN}/pictures/train_mouth.png",
+    log:
+        f"{RUN}/logs/train_mouth.log",
+    benchmark:
+        f"{RUN}/benchmarks/train_mouth.tsv"
+    params:
+        **run_params("train_mouth"),
+
+
+use rule train_face as ablation_face with:
+    input:
+        **BUNDLE,
+        seen=run_seen,
+        audio="results/{actor}/model/audio.safetensors",
+        perceptual=perceptual_weights("train_face"),
+    output:
+        model=f"{RUN}/model/face.safetensors",
+        picture=f"{RUN}/pictures/train_face.png",
+    log:
+        f"{RUN}/logs/train_face.log",
+    benchmark:
+        f"{RUN}/benchmarks/train_face.tsv"
+    params:
+        **run_params("train_face"),
+
+
+use rule train_fuse as ablation_fuse with:
+    input:
+        **BUNDLE,
+        seen=run_seen,
+        audio="results/{actor}/model/audio.safetensors",
+        perceptual=perceptual_weights("train_fuse"),
+        mouth=f"{RUN}/model/mouth.safetensors",
+        face=f"{RUN}/model/face.safetensors",
+    output:
+        model=f"{RUN}/model/fused.safetensors",
+        picture=f"{RUN}/pictures/train_fuse.png",
+    log:
+        f"{RUN}/logs/train_fuse.log",
+    benchmark:
+        f"{RUN}/benchmarks/train_fuse.tsv"
+    params:
+        **run_params("train_fuse"),
+
+
+use rule render_test as ablation_render with:
+    input:
+        **BUNDLE,
+        seen=run_seen,
+        model=f"{RUN}/model/fused.safetensors",
+    output:
+        rows=f"{RUN}/renders/test.json",
+        frames=directory(f"{RUN}/renders/test"),
+        video=f"{RUN}/renders/test.mp4",
+        truth=f"{RUN}/renders/truth.mp4",
+        picture=f"{RUN}/pictures/render_test.png",
+    log:
+        f"{RUN}/logs/render_test.log",
+    benchmark:
+        f"{RUN}/benchmarks/render_test.tsv"
+    params:
+        **run_params("render_test"),
+
+
+use rule metrics as ablation_metrics with:
+    input:
+        **BUNDLE,
+        rows=f"{RUN}/renders/test.json",
+        frames=f"{RUN}/renders/test",
+        landmarker=asset("face_landmarker"),
+        perceptual=perceptual_weights("metrics"),
+    output:
+        metrics=f"{RUN}/metrics.json",
+        picture=f"{RUN}/pictures/metrics.png",
+    log:
+        f"{RUN}/logs/metrics.log",
+    benchmark:
+        f"{RUN}/benchmarks/metrics.tsv"
+    params:
+        **run_params("metrics"),
+
+
+rule ablation:
+    """Compare the methods of the ablation over their seeds."""
+    input:
+        metrics=all_runs,
+    output:
+        table="results/{actor}/ablation.json",
+        page="results/{actor}/ablation.md",
+    log:
+        "results/{actor}/logs/ablation.log",
+    benchmark:
+        "results/{actor}/benchmarks/ablation.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        state=lambda wildcards: digest(
+            [
+                run_states(method, str(seed)).of("metrics", wildcards.actor)
+                for method in CONFIG.stage("ablation").methods
+                for seed in CONFIG.stage("ablation").seeds
+            ]
+        ),
+    script:
+        "../workflow_scripts/ablation.py"
