@@ -126,7 +126,7 @@ def rules() -> str:
     lines = [RULES_HEAD, "```mermaid", "flowchart TB"]
     lines += [f"    {before} --> {name}" for name in STAGES for before in _directly_before(name)]
     lines += ["```", "", "| rule | what it does |", "|---|---|"]
-    for file in ("assets", "demo", "media", "face", "speech", "training", "rendering", "metrics", "release"):
+    for file in ("assets", "demo", "media", "face", "speech", "training", "rendering", "metrics", "release", "ablation"):
         text = (ROOT / "rules" / f"{file}.smk").read_text()
         for name, about in re.findall(r'^rule (\w+):\n    """(.*?)"""', text, re.M | re.S):
             lines.append(f"| `{name}` | {' '.join(about.split())} |")

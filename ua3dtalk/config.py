@@ -285,7 +285,7 @@ def preset_names(kind: Literal["method", "budget"]) -> list[str]:
 
 
 def _preset_name(raw: Mapping[str, Any], kind: Literal["method", "budget"]) -> str:
-    name = raw.get(kind, {"method": "baseline", "budget": "demo"}[kind])
+    name = raw.get(kind, {"method": "ua3dtalk", "budget": "demo"}[kind])
     if name not in preset_names(kind):
         raise ConfigError(f"{kind}: found {_show(name)}; {_choice(str(name), preset_names(kind))}")
     return str(name)

@@ -97,7 +97,11 @@ def test_an_edit_of_the_native_sources(workflow: Workflow) -> None:
 @pytest.mark.parametrize(
     ("setting", "stages"),
     [
-        ("seed=1", below("train_mouth", "train_face")),
+        ("seed=1", below("train_mouth", "train_face", "priors", "emotion")),
+        ("priors={steps: 3}", below("priors")),
+        ("emotion={iterations: 3}", below("emotion")),
+        ("training={beliefs: {anchors: 300}}", below("train_mouth", "train_face")),
+        ("ablation={seeds: [7]}", set()),
         ("backends={device: cuda}", set()),
         ("backends={rasteriser: reference}", set()),
         ("backends={landmarks: face-alignment}", below("landmarks")),
