@@ -89,9 +89,18 @@ def _rows(model: type[BaseModel], values: BaseModel, place: str) -> Iterator[tup
         if isinstance(value, BaseModel):
             yield from _rows(type(value), value, f"{place}.{key}")
             continue
+        group = next((part for part in typing.get_args(field.annotation) if _is_group(part)), None)
+        if group is not None:  # a group that may be absent: its keys as they are when it is there
+            yield f"{place}.{key}", "keys below, or nothing", f"`{_shown(value)}`", field.description or ""
+            yield from _rows(group, group(), f"{place}.{key}")
+            continue
         bounds = "".join(f", {_bound(item)}" for item in field.metadata if _bound(item))
         meaning = (field.description or "").replace("|", "\\|")
         yield f"{place}.{key}", _kind(field.annotation) + bounds, f"`{_shown(value)}`", meaning
+
+
+def _is_group(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _bound(item: Any) -> str:
@@ -126,7 +135,7 @@ def rules() -> str:
     lines = [RULES_HEAD, "```mermaid", "flowchart TB"]
     lines += [f"    {before} --> {name}" for name in STAGES for before in _directly_before(name)]
     lines += ["```", "", "| rule | what it does |", "|---|---|"]
-    for file in ("assets", "demo", "media", "face", "speech", "training", "rendering", "metrics", "release", "ablation"):
+    for file in RULE_FILES:
         text = (ROOT / "rules" / f"{file}.smk").read_text()
         for name, about in re.findall(r'^rule (\w+):\n    """(.*?)"""', text, re.M | re.S):
             lines.append(f"| `{name}` | {' '.join(about.split())} |")
@@ -143,6 +152,9 @@ def _all_before(name: str) -> set[str]:
     return {found for before in STAGES[name].after for found in (before, *_all_before(before))}
 
 
+RULE_FILES = (
+    "assets", "demo", "media", "face", "speech", "training", "rendering", "metrics", "release", "ablation",
+)  # fmt: skip
 PAGES = {"configuration.md": configuration, "rules.md": rules}
 
 if __name__ == "__main__":
