@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -103,9 +104,12 @@ class BranchTrainer:
         planes = list(field.planes.parameters())
         known = {id(parameter) for parameter in planes}
         others = [parameter for parameter in self.net.parameters() if id(parameter) not in known]
+        # The mean of T nets with random starts is sqrt(T) times smaller than one net, and would wake as much later.
+        members = 1 if self.settings.beliefs is None else self.settings.beliefs.members
+        rate = own.net_rate * math.sqrt(members)
         groups = [
             {"params": planes, "lr": own.plane_rate, "weight_decay": own.plane_decay, "base": own.plane_rate},
-            {"params": others, "lr": own.net_rate, "weight_decay": own.net_decay, "base": own.net_rate},
+            {"params": others, "lr": rate, "weight_decay": own.net_decay, "base": rate},
         ]
         return torch.optim.AdamW(groups, betas=(0.9, 0.99), eps=1e-8, fused=True)
 

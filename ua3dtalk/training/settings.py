@@ -36,8 +36,8 @@ class BeliefSettings(Settings):
     members: int = Field(10, ge=1, le=64, description="nets of each view's ensemble")
     state: int = Field(48, ge=1, description="width of the latent state that beliefs are about")
     learned_variance: bool = Field(True, description="false: every view weighs the same, nothing is uncertain")
-    anchors: int | None = Field(600, ge=4, description="places on the face that hold beliefs; null: every Gaussian")
-    mouth_anchors: int | None = Field(200, ge=4, description="the same in the mouth")
+    anchors: int | None = Field(500, ge=4, description="places on the face that hold beliefs; null: every Gaussian")
+    mouth_anchors: int | None = Field(150, ge=4, description="the same in the mouth")
     neighbours: int = Field(4, ge=1, description="anchors that a Gaussian takes its state from")
     emotion_sides: tuple[int, ...] = Field((8, 16, 24), description="cells of the emotion planes' sides, one per scale")
     emotion_channels: int = Field(16, ge=1, description="channels of each emotion plane and of its code-book")
@@ -45,7 +45,7 @@ class BeliefSettings(Settings):
     view_noise: float = Field(
         0.3, ge=0, description="noise added in each step to what the views besides audio hear, in standard deviations"
     )
-    view_dropout: float = Field(0.2, ge=0, lt=1, description="share of the steps in which such a view is left out")
+    view_dropout: float = Field(0.1, ge=0, lt=1, description="share of the steps in which such a view is left out")
     bagging: float = Field(
         0.3,
         ge=0,
@@ -82,7 +82,7 @@ class BranchTraining(Settings):
     scale_rate: float = 3e-3
     rotation_rate: float = 1e-3
     plane_rate: float = 5e-3
-    net_rate: float = 5e-4
+    net_rate: float = Field(5e-4, description="learning rate of the nets, times the root of the members")
     plane_decay: float = Field(0.01, description="weight decay of the planes")
     net_decay: float = 0.0
     halve_until: int = Field(

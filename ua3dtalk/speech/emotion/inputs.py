@@ -28,8 +28,8 @@ assert STEPS == WINDOW_SECONDS * FPS
 
 @dataclass(frozen=True)
 class Voice:
-    """What is heard of some clips laid end to end: spectrum [T, 170], a row a frame, the mel spectrum (natural log) and the
-    pitch spectrum; tokens [2 T, D]."""
+    """What is heard of some clips laid end to end: spectrum [T, 170], a row a frame, the mel spectrum (natural log) and
+    the pitch spectrum; tokens [2 T, D]."""
 
     spectrum: np.ndarray
     tokens: np.ndarray
@@ -73,9 +73,15 @@ def held_out_part(clips: Sequence[Clip]) -> tuple[Clip, ...]:
 
 
 def window_frames(clips: Sequence[Clip], frames: np.ndarray) -> np.ndarray:
-    """The frames [n, 75] of the windows around frames; beyond a clip its first or last one goes on."""
-    first, end = borders(clips, frames)
-    return np.clip(frames[:, None] + np.arange(-RADIUS, RADIUS + 1), first[:, None], end[:, None] - 1)
+    """The frames [n, 75] of the windows around frames; at a clip's borders they turn back, as often as need be.
+
+    A border's row said again and again would be neither silence nor speech.
+    """
+    first, end = (border[:, None] for border in borders(clips, frames))
+    length = end - first
+    place = (frames[:, None] - first + np.arange(-RADIUS, RADIUS + 1)) % (2 * length)
+    found: np.ndarray = first + np.minimum(place, 2 * length - 1 - place)
+    return found
 
 
 def rows_at(heard: Voice, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

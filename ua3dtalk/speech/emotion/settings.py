@@ -23,9 +23,7 @@ class EmotionSettings(Settings):
     weight_decay: float = Field(1e-2, ge=0)
     align_weight: float = Field(0.1, ge=0, description="weight of the fit to the face's feature (L2)")
     dropout: float = Field(0.1, ge=0, lt=1, description="CA-MSER's, before each of its dense layers")
-    gain: float = Field(
-        0.3, ge=0, description="deviation of the random loudness in training, natural log (0.3: 2.6 dB)"
-    )
+    gain: float = Field(0.3, ge=0, description="deviation of the loudness in training, natural log (0.3: 2.6 dB)")
     noise: float = Field(0.1, ge=0, description="noise on the spectrum, in its standard deviations")
     other_words: float = Field(0.5, ge=0, le=1, description="share of the windows that get the tokens of another one")
     token_dropout: float = Field(0.3, ge=0, lt=1, description="share of the tokens that a step does not see")

@@ -2,7 +2,7 @@
 
 L = CE(P_emo, label or the face's probabilities) + align_weight * |F_emo - the face's standardised feature|^2.
 Source: UA-3DTalk, Emotion Distillation (L_stage1). Half a minute of one actor holds a handful of independent windows,
-so much of the work is against learning them by heart: random loudness, noise, tokens left out, windows cut short,
+so much of the work is against learning them by heart: random loudness, noise, tokens left out,
 and tokens of other windows, because the same words can be said with any emotion.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ua3dtalk.errors import ConfigError
-from ua3dtalk.speech.emotion.inputs import RADIUS, STEPS, Voice, rows_at, window_frames
+from ua3dtalk.speech.emotion.inputs import Voice, rows_at, window_frames
 from ua3dtalk.speech.emotion.model import Listener, embedding
 from ua3dtalk.speech.emotion.network import Taps
 from ua3dtalk.speech.emotion.official import ROWS_PER_FRAME, OfficialVoice
@@ -24,8 +24,6 @@ from ua3dtalk.speech.emotion.settings import EmotionSettings
 from ua3dtalk.speech.mel import BANDS
 from ua3dtalk.subject import TOKENS_PER_FRAME
 from ua3dtalk.workflow import progress
-
-CUT_SHARE = 0.3  # of the windows that are cut short on each side
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ def _loss(
 def augment(
     spectrum: torch.Tensor, tokens: torch.Tensor, listener: Listener, settings: EmotionSettings, rng: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Windows that never were: another loudness, noise, other words, missing tokens, an earlier end.
+    """Windows that never were: another loudness, noise, other words, missing tokens.
 
     Args:
         spectrum [B, 75, 170], tokens [B, 150, D]: raw windows.
@@ -158,17 +156,9 @@ def augment(
         the same shapes.
     """
     count = len(spectrum)
-    cuts = torch.randint(0, RADIUS, (2, count), generator=rng)
-    cuts *= torch.rand((2, count), generator=rng) < CUT_SHARE
-    row = torch.arange(STEPS).clamp(cuts[0][:, None], STEPS - 1 - cuts[1][:, None])
-    token = (torch.arange(STEPS * TOKENS_PER_FRAME) + 0 * cuts[0][:, None]).clamp(
-        TOKENS_PER_FRAME * cuts[0][:, None], TOKENS_PER_FRAME * (STEPS - cuts[1][:, None]) - 1
-    )
-    which = torch.arange(count)[:, None]
-    spectrum, tokens = spectrum[which, row], tokens[which, token]
     spectrum = spectrum + settings.noise * listener.spectrum_scale * torch.randn(spectrum.shape, generator=rng)
     spectrum[:, :, :BANDS] += settings.gain * torch.randn((count, 1, 1), generator=rng)
     others = torch.rand((count,), generator=rng) < settings.other_words
-    tokens = tokens[torch.where(others, torch.randint(count, (count,), generator=rng), which[:, 0])]
+    tokens = tokens[torch.where(others, torch.randint(count, (count,), generator=rng), torch.arange(count))]
     heard = torch.rand(tokens.shape[:2], generator=rng)[..., None] >= settings.token_dropout
     return spectrum, tokens * heard
