@@ -48,7 +48,7 @@ class UncertainShape:
     members: int = 10
     state: int = 48
     learned_variance: bool = True
-    anchors: int | None = 500
+    anchors: int | None = 400
     neighbours: int = 4
     emotion_sides: tuple[int, ...] = (8, 16, 24)
     emotion_channels: int = 16
