@@ -72,7 +72,14 @@ def test_every_result_carries_its_state(finished: Workflow, subject: Subject) ->
     for stage, file in {"builtin_actor": "source/truth", "landmarks": "landmarks", "tracking": "tracking"}.items():
         with np.load(subject.path(f"{file}.npz")) as data:
             assert str(data["state"]) == states[stage]
-    for stage, file in {"train_mouth": "mouth", "train_face": "face", "train_fuse": "fused"}.items():
+    models = {
+        "train_mouth": "mouth",
+        "train_face": "face",
+        "train_fuse": "fused",
+        "priors": "priors",
+        "emotion": "emotion",
+    }
+    for stage, file in models.items():
         with safe_open(subject.path(f"model/{file}.safetensors"), "pt") as data:
             assert data.metadata()["state"] == states[stage]
 
@@ -84,7 +91,9 @@ def documented(root: Path, file: str) -> set[str]:
     return {key for line in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", line.split("|")[1])}
 
 
-@pytest.mark.parametrize("file", ["landmarks.npz", "tracking.npz", "expression.npz", "speech.npz"])
+@pytest.mark.parametrize(
+    "file", ["landmarks.npz", "tracking.npz", "expression.npz", "speech.npz", "priors.npz", "emotion.npz"]
+)
 def test_every_array_is_documented_as_it_is(root: Path, subject: Subject, file: str) -> None:
     with np.load(subject.path(file)) as data:
         assert set(data.files) == documented(root, file)
@@ -121,7 +130,7 @@ def test_the_videos_have_sound_and_the_held_out_length(subject: Subject) -> None
 def test_the_figures_say_what_they_are(subject: Subject) -> None:
     metrics = json.loads(subject.path("metrics.json").read_text())
     assert metrics["actor"] == "May"
-    assert (metrics["method"], metrics["budget"], metrics["seed"]) == ("baseline", "tiny", 0)
+    assert (metrics["method"], metrics["budget"], metrics["seed"]) == ("ua3dtalk", "tiny", 0)
     assert {"ours", "truth", "static_mean", "nearest_pose", "nearest_audio"} <= {row["name"] for row in metrics["rows"]}
     assert {row["region"] for row in metrics["rows"]} == {"frame", "face"}
     assert all("driven_by" in row for row in metrics["rows"])

@@ -164,12 +164,19 @@ class UncertainBranch(nn.Module):
         }
         return replace(parts, ensembles=ensembles)
 
-    def forward(self, parts: UncertainParts, codes: Codes, member: Mapping[str, int] | None = None) -> Edits:
+    def forward(
+        self,
+        parts: UncertainParts,
+        codes: Codes,
+        member: Mapping[str, int] | None = None,
+        with_variance: bool = True,
+    ) -> Edits:
         """Edits of N Gaussians.
 
         Args:
             member: one net of each view's ensemble (training samples them); None asks them all, so that their
                 disagreement counts.
+            with_variance: False spares the work for the variance of the fused belief.
         Raises:
             ValueError: no view has a code.
         """
@@ -182,7 +189,7 @@ class UncertainBranch(nn.Module):
             beliefs.append(belief)
         if not beliefs:
             raise ValueError("no view has a code: give at least one of " + ", ".join(self.shape.views))
-        fused = fuse(beliefs)
+        fused = fuse(beliefs, with_variance=with_variance)
         # All views are heard in the same speech: what is unlike it widens them alike, and their mean stays.
         variance = None if fused.variance is None else fused.variance * codes.novelty
         decoded = self.decoder(self.carry(self.decoder.state(fused.mean)), parts.features)

@@ -75,9 +75,13 @@ class BranchNet(nn.Module):
         return torch.cat([controls.lips, self.encoder(controls.tokens)], 1)
 
     def forward(
-        self, parts: PositionParts | UncertainParts, controls: Controls, member: Mapping[str, int] | None = None
+        self,
+        parts: PositionParts | UncertainParts,
+        controls: Controls,
+        member: Mapping[str, int] | None = None,
+        with_variance: bool = True,
     ) -> Edits:
-        """Edits of the Gaussians; `member` samples one net of each ensemble (`UncertainBranch`)."""
+        """Edits of the Gaussians; `member` and `with_variance` are those of `UncertainBranch.forward`."""
         audio = self.audio_code(controls)
         edits: Edits
         if isinstance(parts, UncertainParts):
@@ -89,7 +93,7 @@ class BranchNet(nn.Module):
                 controls.emotion,
                 controls.novelty,
             )
-            edits = self.field(parts, codes, member)
+            edits = self.field(parts, codes, member, with_variance)
         else:
             edits = self.field(parts, audio, controls.action_units)
         return edits

@@ -36,7 +36,8 @@ class HeadRenderer:
         face, mouth, degree = self.head.face, self.head.mouth, self.head.sh_degree
         edits: list[Edits | None] = [None, None]
         if controls is not None:
-            edits = [branch.net(parts, controls) for branch, parts in zip((face, mouth), self._parts, strict=True)]
+            branches = zip((face, mouth), self._parts, strict=True)
+            edits = [branch.net(parts, controls, with_variance=False) for branch, parts in branches]
         behind = background
         window = cloud_window(mouth.cloud, edits[1], camera)
         if window is not None:
@@ -59,7 +60,8 @@ class HeadRenderer:
         """How much of what is behind the head is seen, [H, W] in 0..1."""
         seen = torch.ones(camera.height, camera.width, device=self.device)
         for branch, parts in zip((self.head.face, self.head.mouth), self._parts, strict=True):
-            layer = draw(branch.cloud, branch.net(parts, controls), camera, 0, self.backend)
+            edits = branch.net(parts, controls, with_variance=False)
+            layer = draw(branch.cloud, edits, camera, 0, self.backend)
             seen = seen * (1 - layer.alpha[..., 0])
         return seen
 

@@ -128,7 +128,8 @@ class BranchTrainer:
         parts = self.net.field.position_parts(self.cloud.means) if self.moving else None
         edits = None
         if parts is not None:
-            edits = self.net(parts, self._shaken(self.controls(example.frame)), self._member(example.frame))
+            controls = self._shaken(self.controls(example.frame))
+            edits = self.net(parts, controls, self._member(example.frame), self._doubts())
         camera = self.poses.correct(example.camera, example.frame) if self.poses else example.camera
         layer = draw(self.cloud, edits, camera, self._sh_degree(), self.settings.rasteriser)
         means2d = layer.meta["means2d"]
@@ -202,6 +203,13 @@ class BranchTrainer:
             asked[view] = int(np.random.default_rng((self.seed, self.iteration, number, 2)).choice(among))
         return asked
 
+    def _doubts(self) -> bool:
+        """Whether this step looks at the likelihood of the residual."""
+        beliefs = self.settings.beliefs
+        if beliefs is None or not beliefs.learned_variance or not beliefs.doubt_weight:
+            return False
+        return self.iteration % beliefs.doubt_interval == 0
+
     def _doubted(
         self,
         parts: PositionParts | UncertainParts | None,
@@ -216,9 +224,7 @@ class BranchTrainer:
         raise the likelihood too.
         """
         beliefs, uncertain = self.settings.beliefs, self.net.uncertain
-        if beliefs is None or uncertain is None or not isinstance(parts, UncertainParts):
-            return picture.new_zeros(())
-        if not beliefs.learned_variance or not beliefs.doubt_weight or self.iteration % beliefs.doubt_interval:
+        if beliefs is None or uncertain is None or not isinstance(parts, UncertainParts) or not self._doubts():
             return picture.new_zeros(())
         assert edits.variance is not None
         log_variance = uncertain.doubt(parts, edits.variance)

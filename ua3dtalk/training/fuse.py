@@ -61,7 +61,7 @@ class FuseTrainer:
         layers = []
         for name, branch in self._branches.items():
             with torch.no_grad():
-                edits = branch.net(self._parts[name], controls)
+                edits = branch.net(self._parts[name], controls, with_variance=False)
             layers.append(draw(branch.cloud, edits, camera, self.settings.sh_degree, self.settings.rasteriser))
         return compose(layers[0], layers[1], self.frames.backdrop(frame))
 

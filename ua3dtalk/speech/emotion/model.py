@@ -35,7 +35,8 @@ class EmotionTrack:
 
 
 class Listener(nn.Module):
-    """The co-attention network with the standardisation of its inputs, and the aligning net on its embedding.
+    """The co-attention network with the standardisation of its inputs; on its embedding the discriminator and the
+    aligning net, as in UA-3DTalk's figure. What the labels teach the network itself comes through its own logits.
 
     Args:
         labels: L, classes of the discriminator; features: columns of the teacher's feature.
@@ -61,6 +62,7 @@ class Listener(nn.Module):
             self.net.logits = nn.Linear(WIDTH, labels)
         else:
             self.net = CoAttention(labels, TOKENS, token_width + PLACES, SmallSpectrum(COLUMNS), dropout=dropout)
+        self.discriminator = nn.Linear(WIDTH, labels)
         self.align = nn.Sequential(nn.Linear(WIDTH, ALIGN_HIDDEN), nn.ReLU(), nn.Linear(ALIGN_HIDDEN, features))
         bands = BINS if official else COLUMNS
         for name, size in (("spectrum", bands), ("feature", features)):
@@ -133,7 +135,10 @@ class EmotionModel:
         """The emotion around frames of what was heard."""
         taps = self.listener.hear(heard, frames)
         entropy = attention_entropy(taps.attention)
-        return EmotionTrack(embedding(taps.attended).numpy(), taps.logits.softmax(1).numpy(), entropy.numpy())
+        embedded = embedding(taps.attended)
+        with torch.inference_mode():
+            probabilities = self.listener.discriminator(embedded).softmax(1)
+        return EmotionTrack(embedded.numpy(), probabilities.numpy(), entropy.numpy())
 
     def nearest(self, embedded: np.ndarray) -> np.ndarray:
         """Index of the label [n] whose prototype is nearest to each embedding [n, 128]."""

@@ -1,9 +1,9 @@
-"""Training of the listener: the discriminator learns the label, the aligning net what the face shows.
+"""Training of the listener: the discriminators learn the label, the aligning net what the face shows.
 
 L = CE(P_emo, label or the face's probabilities) + align_weight * |F_emo - the face's standardised feature|^2.
 Source: UA-3DTalk, Emotion Distillation (L_stage1). Half a minute of one actor holds a handful of independent windows,
-so much of the work is against learning them by heart: random loudness, noise, tokens left out,
-and tokens of other windows, because the same words can be said with any emotion.
+so much of the work is against learning them by heart: random loudness, noise, tokens left out, and tokens of other
+windows, because the same words can be said with any emotion.
 """
 
 from __future__ import annotations
@@ -106,6 +106,7 @@ def train_heads(listener: Listener, taps: Taps, lessons: Lessons, settings: Emot
     listener.requires_grad_(False)
     listener.net.logits.requires_grad_(True)
     listener.align.requires_grad_(True)
+    listener.discriminator.requires_grad_(True)
     optimiser = _optimiser(listener, settings)
     attended, joint = taps.attended.clone(), taps.joint.clone()  # made in inference mode
     for _ in progress(range(settings.head_iterations), "emotion's heads"):
@@ -139,9 +140,12 @@ def _loss(
 ) -> torch.Tensor:
     """Cross-entropy where something is known, squared error of the feature where a face was seen."""
     known = targets.sum(1).clamp_min(1e-6).reciprocal() * (targets.sum(1) > 0)
-    entropy = -(targets * taps.logits.log_softmax(1)).sum(1) * known
+    embedded = embedding(taps.attended)
+    # Detached: labels that pull at F1 itself tie it to the words of one actor's few sentences.
+    said = listener.discriminator(embedded.detach()).log_softmax(1) + taps.logits.log_softmax(1)
+    entropy = -(targets * said).sum(1) * known
     seen = feature.isfinite()
-    error = (listener.align(embedding(taps.attended)) - torch.where(seen, feature, 0.0)) ** 2
+    error = (listener.align(embedded) - torch.where(seen, feature, 0.0)) ** 2
     return entropy.mean() + settings.align_weight * (error * seen).mean()
 
 
