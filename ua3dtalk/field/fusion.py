@@ -85,13 +85,14 @@ def fuse_reference(beliefs: Sequence[Belief], scales: Sequence[float] | Tensor |
 
 
 def _fuse_single(views: Sequence[Belief], with_variance: bool) -> Fused:
-    """Element by element: the mean weighted by precision."""
-    precisions = [view.variance.reciprocal() for view in views]
-    total, weighted = precisions[0], precisions[0] * views[0].mean
-    for precision, view in zip(precisions[1:], views[1:], strict=True):
-        total, weighted = total + precision, torch.addcmul(weighted, precision, view.mean)
-    variance = total.reciprocal()
-    return Fused(weighted * variance, variance if with_variance else None)
+    """Element by element: the mean weighted by precision.
+
+    The weights are a softmax: its gradient takes differences of means, where that of a quotient of sums cancels.
+    """
+    variances = torch.stack([view.variance for view in views])
+    shares = torch.softmax(-torch.log(variances), 0)
+    mean = (shares * torch.stack([view.mean for view in views])).sum(0)
+    return Fused(mean, variances.reciprocal().sum(0).reciprocal() if with_variance else None)
 
 
 def _fuse_torch(views: Sequence[Belief], with_variance: bool) -> Fused:
