@@ -36,6 +36,7 @@ test: install
 
 bench: install
 	$(BIN)/python -m benchmarks.rasterise
+	$(BIN)/python -m benchmarks.fuse
 	@test ! -f results/May/model/fused.safetensors || $(BIN)/python -m benchmarks.render results/May
 
 # After a kill -9 on another machine of a shared file system; on this one it is not needed.
