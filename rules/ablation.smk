@@ -1,44 +1,5 @@
 """The table of the paper's ablation: every method on one actor's split, with the same seeds."""
 
-RUN = "results/{actor}/ablation/{method}/{seed}"
-
-
-def run_config(method, seed):
-    """What a run of the ablation has instead of the config's."""
-    return {"method": method, "seed": int(seed)}
-
-
-@functools.cache
-def run_states(method, seed):
-    """The states of all stages under the method and seed of a run."""
-    return States(load_config({**config, **run_config(method, seed)}), PACKAGE, STATES.scripts)
-
-
-def run_state(stage):
-    return lambda wildcards: run_states(wildcards.method, wildcards.seed).of(stage, wildcards.actor)
-
-
-def run_seen(wildcards):
-    """What the views of the run's method see."""
-    stages = stages_of_views(run_states(wildcards.method, wildcards.seed).config)
-    return [f"results/{wildcards.actor}/{stage}.npz" for stage in sorted(stages)]
-
-
-def run_params(stage):
-    """Params of a run's job: the stage, its state, and what it has instead of the config's."""
-    return {
-        "state": run_state(stage),
-        "stage": stage,
-        "instead": lambda wildcards: run_config(wildcards.method, wildcards.seed),
-    }
-
-
-def all_runs(wildcards):
-    settings = CONFIG.stage("ablation")
-    return expand(
-        f"{RUN}/metrics.json", actor=wildcards.actor, method=settings.methods, seed=[str(seed) for seed in settings.seeds]
-    )
-
 
 wildcard_constraints:
     method="|".join(re.escape(name) for name in preset_names("method")),

@@ -21,14 +21,21 @@ from ua3dtalk.rendering.head import BranchNet, Controls
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.splat.densify import Densifier
-from ua3dtalk.splat.sh import C0
+from ua3dtalk.splat.sh import colours
 from ua3dtalk.subject import FPS
 from ua3dtalk.training.objectives import motion_size, perceptual_patch, photometric, residual_likelihood
 from ua3dtalk.training.poses import PoseCorrections
 from ua3dtalk.training.schedule import linear, log_linear, net_factor
 from ua3dtalk.training.settings import BranchTraining, TrainingSettings
 
-GREENISH = 0.4  # how much more green than red and blue a Gaussian shows that has learned the ground
+SEEN_FROM = (
+    (0.0, 0.0, 1.0),
+    (0.5, 0.0, 0.87),
+    (-0.5, 0.0, 0.87),
+    (0.0, 0.4, 0.92),
+    (0.0, -0.4, 0.92),
+)  # the world's axes
+GREENISH = 0.25  # how much more green than red and blue a Gaussian shows that has learned the ground
 INVISIBLE = -8.0  # raw opacity
 
 
@@ -303,9 +310,11 @@ class BranchTrainer:
 
 @torch.no_grad()
 def hide_ground(cloud: Cloud) -> None:
-    """Make Gaussians that took the colour of the green ground invisible; the next pruning removes them.
+    """Make Gaussians that show the green ground, from the front or a side, invisible; the next pruning removes them.
 
     Behind the head, where the real picture has no green, they would show as specks (TalkingGaussian deletes them too).
     """
-    red, green, blue = (cloud.sh[:, 0] * C0 + 0.5).unbind(1)
-    cloud.raw_opacities[green - torch.maximum(red, blue) > GREENISH] = INVISIBLE
+    degree = int(cloud.sh.shape[1] ** 0.5) - 1
+    directions = torch.tensor(SEEN_FROM, device=cloud.sh.device)[:, None].expand(-1, len(cloud), -1)
+    red, green, blue = colours(degree, directions, cloud.sh[None]).unbind(-1)
+    cloud.raw_opacities[(green - torch.maximum(red, blue)).amax(0) > GREENISH] = INVISIBLE
