@@ -85,3 +85,26 @@ def all_runs(wildcards):
         method=settings.methods,
         seed=[str(seed) for seed in settings.seeds],
     )
+
+
+def release_state(wildcards):
+    """Of all that the folder is made from; no other stage reads it, so it is no row of the table of stages."""
+    before = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech", "priors", "emotion")
+    return digest(
+        [
+            STATES.code("ua3dtalk.release.export"),
+            STATES.adapter("release"),
+            CONFIG.stage("release").model_dump(mode="json"),
+            [STATES.of(stage, wildcards.actor) for stage in before],
+        ]
+    )
+
+
+def reference_route(wildcards):
+    """What the authors' nets read, and their files; one that is missing is told by the job, which knows its origin."""
+    settings = CONFIG.stage("priors", wildcards.actor)
+    if settings.source == "open":
+        return []
+    named = (settings.wav2lip, settings.audio2style, settings.fuse_net, settings.deep3d)
+    own = [path for path in named if path and Path(path).is_file()]
+    return [f"results/{wildcards.actor}/video.npy", f"results/{wildcards.actor}/audio.wav", *own]

@@ -1,19 +1,6 @@
 """An actor's bundle for the released code."""
 
 
-def release_state(wildcards):
-    """Of all that the folder is made from; no other stage reads it, so it is no row of the table of stages."""
-    before = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech", "priors", "emotion")
-    return digest(
-        [
-            STATES.code("ua3dtalk.release.export"),
-            STATES.adapter("release"),
-            CONFIG.stage("release").model_dump(mode="json"),
-            [STATES.of(stage, wildcards.actor) for stage in before],
-        ]
-    )
-
-
 rule release:
     """Write the data folder that the released UA-3DTalk reads: the six tensors that nothing else makes, and the rest."""
     input:

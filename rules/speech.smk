@@ -32,16 +32,6 @@ rule speech:
         "../workflow_scripts/speech.py"
 
 
-def reference_route(wildcards):
-    """What the authors' nets read, and their files; one that is missing is told by the job, which knows its origin."""
-    settings = CONFIG.stage("priors", wildcards.actor)
-    if settings.source == "open":
-        return []
-    named = (settings.wav2lip, settings.audio2style, settings.fuse_net, settings.deep3d)
-    own = [path for path in named if path and Path(path).is_file()]
-    return [f"results/{wildcards.actor}/video.npy", f"results/{wildcards.actor}/audio.wav", *own]
-
-
 rule priors:
     """Learn what speech tells of the expression: lip expert, style net and their mixer, with how sure they are."""
     input:
