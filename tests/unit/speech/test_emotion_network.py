@@ -63,7 +63,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def small_net() -> CoAttention:
     torch.manual_seed(0)
-    return CoAttention(3, 150, 6, SmallSpectrum()).eval()
+    return CoAttention(3, 150, 6, SmallSpectrum(80)).eval()
 
 
 def test_the_attended_token_is_the_weighted_sum() -> None:
