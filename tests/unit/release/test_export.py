@@ -35,6 +35,7 @@ def with_priors(subject: Subject) -> Subject:
         mixed=wide,
         variance=np.ones_like(wide),
         novelty=np.ones(count, np.float32),
+        cv_correlation=np.full(64, 0.5),
         names=np.array([f"c{k}" for k in range(64)]),
         state=np.array("0"),
     )
