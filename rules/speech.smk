@@ -56,7 +56,7 @@ rule priors:
         "results/{actor}/benchmarks/priors.tsv"
     conda:
         "../envs/ua3dtalk.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
     params:
@@ -90,7 +90,7 @@ rule emotion:
         "results/{actor}/benchmarks/emotion.tsv"
     conda:
         "../envs/ua3dtalk.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
     params:
