@@ -17,7 +17,9 @@ from ua3dtalk.errors import AssetError
 from ua3dtalk.workflow import atomic
 
 CLASSES = 19
-SIDE = 512  # px of the square input
+# px of the square input. It was trained on 512; at 448 it agrees with known regions as well and takes three quarters
+# of the time.
+SIDE = 448
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -169,7 +171,7 @@ def load_parser(weights: Path) -> BiSeNet:
 
 
 def export_parser(*, weights: Path, out: Path) -> None:
-    """Write the parser as ONNX (opset 17, input uint8 [1, 512, 512, 3], output logits [1, 19, 64, 64])."""
+    """Write the parser as ONNX (opset 17, input uint8 [1, 448, 448, 3], output logits [1, 19, 56, 56])."""
     network = load_parser(weights)
     example = torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8)
     with atomic(out) as temporary, torch.no_grad():

@@ -176,7 +176,7 @@ def _session(model: Path) -> Any:
 
 
 def _logits(session: Any, frame: np.ndarray) -> np.ndarray:
-    """Logits [19, 64, 64] of one frame uint8 [H, W, 3]."""
+    """Logits [19, 56, 56] of one frame uint8 [H, W, 3]."""
     side = session.get_inputs()[0].shape[1]
     shrinking = frame.shape[0] > side
     resized = cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
