@@ -8,8 +8,8 @@ import numpy as np
 
 from ua3dtalk.errors import InputError
 from ua3dtalk.rendering.controls import Track, evened, lip_shapes_of, told
-from ua3dtalk.rendering.upper_face import UpperFaceModel, fit_upper_face
-from ua3dtalk.subject import Clip, Subject
+from ua3dtalk.rendering.upper_face import fit_emotion
+from ua3dtalk.subject import Subject
 
 
 def shown_emotions(subject: Subject) -> tuple[str, ...]:
@@ -67,24 +67,16 @@ def _heard_means(subject: Subject, means: dict[str, np.ndarray]) -> np.ndarray:
 def _means(subject: Subject, values: np.ndarray) -> dict[str, np.ndarray]:
     """Mean [D] of values [T, D] over the training frames of each label."""
     return {
-        label: np.concatenate([values[frames] for frames in _training_runs(subject, label)]).mean(0)
+        label: np.concatenate(
+            [values[clip.first : clip.test_first] for clip in subject.clips if clip.emotion == label]
+        ).mean(0)
         for label in shown_emotions(subject)
     }
 
 
-def _training_runs(subject: Subject, label: str | None) -> list[np.ndarray]:
-    """Training frames of each clip with a label, None for all clips."""
-
-    def wanted(clip: Clip) -> bool:
-        return label is None or clip.emotion == label
-
-    return [np.arange(clip.first, clip.test_first) for clip in subject.clips if wanted(clip)]
-
-
 def _units(subject: Subject, units: np.ndarray, label: str, seed: int, strength: float) -> np.ndarray:
     """Action units [T, 6] that a model of the label's training frames makes up."""
-    own = subject.expression.action_units.astype(np.float64)
-    model: UpperFaceModel = fit_upper_face(own, _training_runs(subject, label))
+    model = fit_emotion(subject.expression.action_units.astype(np.float64), subject.clips, label)
     rng = np.random.default_rng(seed)
     sampled = np.concatenate([model.sample(clip.length, rng) for clip in subject.clips])
     return np.asarray(units + strength * (sampled - units))
