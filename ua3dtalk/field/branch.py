@@ -6,6 +6,7 @@ alone is computed by `position_parts` and can be kept from frame to frame when n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,6 +61,29 @@ class Edits:
     variance: Tensor | None = None
 
 
+def decoded_edits(decoded: Tensor, edits: Sequence[Edit], gates: dict[str, Tensor]) -> Edits:
+    """Edits out of a decoder's columns [N, sum of the edits' widths], in the order of `edits`."""
+    pieces = dict(zip(edits, decoded.split([EDIT_WIDTHS[edit] for edit in edits], 1), strict=True))
+    position = pieces.get("position")
+    return Edits(
+        position=None if position is None else position * POSITION_STEP,
+        rotation=pieces.get("rotation"),
+        scale=pieces.get("scale"),
+        gates=gates,
+    )
+
+
+def opened(gates: nn.ModuleDict, features: Tensor) -> dict[str, Tensor]:
+    """How far each place [N, H] lets each code in: [N, width of the code] per view.
+
+    Gates start open: at zero they would hold back both the controls and what could open them.
+    """
+    found = {view: 1 + gate(features) for view, gate in gates.items()}
+    if "action_units" in found:
+        found["action_units"] = torch.relu(found["action_units"])
+    return found
+
+
 class Branch(nn.Module):
     """Controls and positions to edits.
 
@@ -91,11 +115,7 @@ class Branch(nn.Module):
     def position_parts(self, positions: Tensor) -> PositionParts:
         """Args: positions [N, 3] m of the canonical Gaussians (no gradient flows into them)."""
         features = self.planes(positions.detach())
-        # Gates start open: at zero they would hold back both the controls and what could open them.
-        gates = {view: 1 + gate(features) for view, gate in self.gates.items()}
-        if "action_units" in gates:
-            gates["action_units"] = torch.relu(gates["action_units"])
-        return PositionParts(features, gates)
+        return PositionParts(features, opened(self.gates, features))
 
     def forward(self, parts: PositionParts, audio_code: Tensor, action_units: Tensor) -> Edits:
         """Args: audio_code [1, A]; action_units [1, 6]."""
@@ -104,13 +124,4 @@ class Branch(nn.Module):
             codes["action_units"] = self.units(action_units)
         seen = {view: codes[view] * gate for view, gate in parts.gates.items()}
         decoded = self.decoder(torch.cat([parts.features, *seen.values()], 1))
-        pieces = dict(
-            zip(self.shape.edits, decoded.split([EDIT_WIDTHS[edit] for edit in self.shape.edits], 1), strict=True)
-        )
-        position = pieces.get("position")
-        return Edits(
-            position=None if position is None else position * POSITION_STEP,
-            rotation=pieces.get("rotation"),
-            scale=pieces.get("scale"),
-            gates={view: value.norm(dim=1) for view, value in seen.items()},
-        )
+        return decoded_edits(decoded, self.shape.edits, {view: value.norm(dim=1) for view, value in seen.items()})

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ua3dtalk.field.anchors import Anchors
 from ua3dtalk.field.beliefs import Belief, ViewEnsemble
-from ua3dtalk.field.branch import BOUND, EDIT_WIDTHS, POSITION_STEP, Edit, Edits
+from ua3dtalk.field.branch import BOUND, EDIT_WIDTHS, Edit, Edits, decoded_edits, opened
 from ua3dtalk.field.conditioners import ActionUnitEncoder, perceptron
 from ua3dtalk.field.emotion_memory import EmotionMemory
 from ua3dtalk.field.fusion import fuse
@@ -150,12 +150,8 @@ class UncertainBranch(nn.Module):
         features = self.planes(positions.detach())
         places = positions.detach() if self.shape.anchors is None else self.anchor_positions
         held = features if self.shape.anchors is None else self.planes(places)
-        # Gates start open: at zero they would hold back both the controls and what could open them.
-        gates = {name: 1 + gate(held) for name, gate in self.gates.items()}
-        if "action_units" in gates:
-            gates["action_units"] = torch.relu(gates["action_units"])
         emotion = None if self.memory is None else self.memory.position_part(places)
-        return UncertainParts(features, held, gates, emotion)
+        return UncertainParts(features, held, opened(self.gates, held), emotion)
 
     def kept(self, parts: UncertainParts) -> UncertainParts:
         """The parts with each view's first layer, for whoever shows many frames while nothing trains."""
@@ -193,17 +189,8 @@ class UncertainBranch(nn.Module):
         # All views are heard in the same speech: what is unlike it widens them alike, and their mean stays.
         variance = None if fused.variance is None else fused.variance * codes.novelty
         decoded = self.decoder(self.carry(self.decoder.state(fused.mean)), parts.features)
-        pieces = dict(
-            zip(self.shape.edits, decoded.split([EDIT_WIDTHS[edit] for edit in self.shape.edits], 1), strict=True)
-        )
-        position = pieces.get("position")
-        return Edits(
-            position=None if position is None else position * POSITION_STEP,
-            rotation=pieces.get("rotation"),
-            scale=pieces.get("scale"),
-            gates={name: self.carry(value.norm(dim=1, keepdim=True))[:, 0] for name, value in gated.items()},
-            variance=variance,
-        )
+        gates = {name: self.carry(value.norm(dim=1, keepdim=True))[:, 0] for name, value in gated.items()}
+        return replace(decoded_edits(decoded, self.shape.edits, gates), variance=variance)
 
     def _believe(self, view: str, parts: UncertainParts, code: Tensor, member: int | None) -> Belief:
         """What a view's ensemble, or one of its members, makes of its code."""
