@@ -12,10 +12,10 @@ from torch import Tensor
 from ua3dtalk.field.conditioners import AudioEncoder, LipReader
 from ua3dtalk.rendering.head import Controls
 from ua3dtalk.speech.clips import borders
+from ua3dtalk.speech.priors.blocks import LEAST_CORRELATION
 from ua3dtalk.speech.windows import MEL_PER_FRAME, mel_windows, token_windows
 from ua3dtalk.subject import LIPS_IN_EXPRESSION, TOKENS_PER_FRAME, Clip, Speech, Subject
 
-LEAST_CORRELATION = 0.25  # an entry of the expression that is heard worse than this is left at rest
 BLINK_LIMIT = 2.0  # OpenFace's AU45 rarely means more beyond it (TalkingGaussian clips it there)
 
 
@@ -58,8 +58,9 @@ class Track:
 def heard(subject: Subject, reader: LipReader, views: Sequence[str], action_units: np.ndarray) -> Track:
     """What the actor's speech tells about every frame, and action units [T, 6] of whatever source.
 
-    Nothing of what is told about a frame was fitted on it: priors of training frames come from the other stretches of
-    the clip. Where the head has a view for the lip expression, the audio view takes its lip shapes from the same prior.
+    Priors of a training frame come from models of the other stretches of the clip; the lip reader's shapes and the
+    embedding of emotion come from models that were fitted on all training frames. No held-out frame was fitted by
+    any. Where the head has a view for the lip expression, the audio view takes its lip shapes from the same prior.
     """
     lips = read_lips(reader, subject.speech, subject.clips)
     lip_expression = voice_style = emotion = novelty = None

@@ -31,6 +31,11 @@ def mel_windows(speech: Speech, clips: Sequence[Clip], frames: np.ndarray, radiu
     return row_windows(speech.mel, MEL_PER_FRAME, clips, frames, radius)
 
 
+def heard_alone(frames: np.ndarray, clips: Sequence[Clip], reach: int) -> np.ndarray:
+    """The training frames among `frames` [n] whose windows of `reach` frames either side hear no held-out frame."""
+    return np.concatenate([frames[(frames >= clip.first) & (frames < clip.test_first - reach)] for clip in clips])
+
+
 def row_windows(rows: np.ndarray, per_frame: int, clips: Sequence[Clip], frames: np.ndarray, radius: int) -> np.ndarray:
     """Windows over rows that come `per_frame` to a frame.
 

@@ -21,7 +21,10 @@ from ua3dtalk.face.lips import lip_coefficients
 from ua3dtalk.field.conditioners import LipReader
 from ua3dtalk.rendering.controls import speech_windows
 from ua3dtalk.rendering.head import build_reader, reading
-from ua3dtalk.speech.windows import MEL_PER_FRAME
+from ua3dtalk.speech.priors.blocks import BLOCKS, GAP, LEAST_CORRELATION
+from ua3dtalk.speech.priors.hearing import evenly, window_axes
+from ua3dtalk.speech.priors.kernel import gaussian_kernel, typical_spread
+from ua3dtalk.speech.windows import MEL_PER_FRAME, heard_alone
 from ua3dtalk.subject import TOKENS_PER_FRAME, Subject
 from ua3dtalk.training.settings import AudioSettings
 from ua3dtalk.workflow import atomic
@@ -30,9 +33,6 @@ PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 COMPONENTS = 256  # of the windows, enough to tell them apart
 SUPPORTS = 2000  # training windows at most, evenly taken: time and size stay bounded
 WIDTH = 1.5  # spread of the kernel in median squared distances between training windows
-BLOCKS = 5
-GAP = 12  # frames between training and validation blocks: speech and lips are alike over about half a second
-LEAST_CORRELATION = 0.25  # a shape that is read worse than this is left at rest
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def fit_listening(subject: Subject, settings: AudioSettings) -> Listening:
     """
     frames = np.arange(subject.frame_count)
     train = subject.train_frames[subject.landmarks.valid[subject.train_frames]]
-    heard = _heard_alone(subject, train, settings.radius)
+    heard = heard_alone(train, subject.clips, settings.radius)
     if len(heard) < 2 * BLOCKS + 2 * GAP:
         raise DataError(
             f"{subject.root}: {len(heard)} training frames show a face, at least {2 * BLOCKS + 2 * GAP} are needed: "
@@ -71,12 +71,12 @@ def fit_listening(subject: Subject, settings: AudioSettings) -> Listening:
     mean, deviation = windows[heard].mean(0), windows[heard].std(0) + 1e-6
     scale = window_weights(subject, settings) / deviation
     inputs = (windows - mean) * scale
-    supports = heard[np.linspace(0, len(heard) - 1, min(len(heard), SUPPORTS)).round().astype(int)]
-    axes = principal_axes(inputs[supports], COMPONENTS)
+    supports = evenly(heard, SUPPORTS)
+    axes = window_axes(inputs[supports], COMPONENTS)
     projected = inputs @ axes
-    distances = squared_distances(projected[supports], projected[supports])
-    spread = WIDTH * float(np.median(distances)) or 1.0  # zero where a clip is silent throughout
-    dual, bias, correlation = cross_validated_ridge(np.exp(-distances / spread), teacher[supports])
+    spread = typical_spread(projected[supports], WIDTH)
+    near = gaussian_kernel(projected, projected[supports], spread)
+    dual, bias, correlation = cross_validated_ridge(near[supports], teacher[supports])
     reader = LipReader(len(mean), axes.shape[1], len(supports), settings.mouth_coefficients, settings.radius)
     values = {
         "mean": mean,
@@ -88,25 +88,8 @@ def fit_listening(subject: Subject, settings: AudioSettings) -> Listening:
     }
     for name, value in values.items():
         getattr(reader, name).copy_(torch.from_numpy(value))
-    read = np.exp(-squared_distances(projected, projected[supports]) / spread) @ dual + bias
+    read = near @ dual + bias
     return Listening(reader, teacher.astype(np.float32), read.astype(np.float32), correlation)
-
-
-def principal_axes(inputs: np.ndarray, count: int) -> np.ndarray:
-    """The first P = min(count, n) principal axes [F, P] of inputs [n, F] without their mean, from n x n products."""
-    values, vectors = np.linalg.eigh(inputs @ inputs.T)
-    kept = np.argsort(-values)[: min(count, len(inputs))]
-    return inputs.T @ (vectors[:, kept] / np.sqrt(np.maximum(values[kept], 1e-12 * max(values.max(), 1.0))))
-
-
-def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """[m, n] between rows [m, P] and [n, P]."""
-    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0)
-
-
-def _heard_alone(subject: Subject, train: np.ndarray, radius: int) -> np.ndarray:
-    """The training frames whose windows of speech reach into no held-out frame."""
-    return np.concatenate([train[(train >= c.first) & (train < c.test_first - radius)] for c in subject.clips])
 
 
 def cross_validated_ridge(kernel: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,18 +12,15 @@ from tiny_subject import write_tiny_subject
 
 from ua3dtalk.errors import DataError
 from ua3dtalk.rendering.controls import read_lips, speech_windows
+from ua3dtalk.speech.priors.blocks import BLOCKS, GAP
 from ua3dtalk.subject import Subject
 from ua3dtalk.training.listening import (
-    BLOCKS,
-    GAP,
     PENALTIES,
     cross_validated_ridge,
     fit_listening,
     load_listening,
-    principal_axes,
     ridge_path,
     save_listening,
-    squared_distances,
     window_weights,
 )
 from ua3dtalk.training.settings import AudioSettings
@@ -42,11 +39,6 @@ def ridge(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray
     return np.linalg.solve(
         inputs.T @ inputs + penalty * np.eye(inputs.shape[1]), inputs.T @ (targets - targets.mean(0))
     )
-
-
-def gaussian_kernel(a: np.ndarray, b: np.ndarray, spread: float) -> np.ndarray:
-    """[m, n] of rows [m, P] and [n, P], pair by pair."""
-    return np.array([[np.exp(-np.sum((x - y) ** 2) / spread) for y in b] for x in a])
 
 
 def made_up(n: int = 300, width: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -104,23 +96,6 @@ def test_what_speech_tells_is_read_and_noise_is_left_at_rest() -> None:
     assert np.corrcoef(read[:, 0], targets[200:, 0])[0, 1] > 0.95
     assert not dual[:, 1].any() and np.ptp(read[:, 1]) < 1e-12
     assert correlation[0] > 0.9 and correlation[1] < 0.25
-
-
-def test_axes_are_the_principal_ones() -> None:
-    rng = np.random.default_rng(2)
-    inputs = rng.standard_normal((15, 40)) * np.linspace(3, 0.1, 40)
-    axes = principal_axes(inputs, 6)
-    np.testing.assert_allclose(axes.T @ axes, np.eye(6), atol=1e-9)
-    _, _, wanted = np.linalg.svd(inputs, full_matrices=False)
-    np.testing.assert_allclose(np.abs(np.sum(axes.T * wanted[:6], 1)), 1, atol=1e-9)
-    assert principal_axes(inputs, 100).shape == (40, 15)
-
-
-def test_distances_pair_by_pair() -> None:
-    rng = np.random.default_rng(3)
-    a, b = rng.standard_normal((4, 3)), rng.standard_normal((5, 3))
-    np.testing.assert_allclose(np.exp(-squared_distances(a, b) / 2), gaussian_kernel(a, b, 2.0), atol=1e-12)
-    assert (squared_distances(a, a) >= 0).all()
 
 
 def test_no_lip_shapes_at_all() -> None:

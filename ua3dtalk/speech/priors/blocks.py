@@ -9,6 +9,7 @@ import numpy as np
 
 BLOCKS = 5
 GAP = 12  # frames left out on either side of a block: speech and lips are alike over about half a second
+LEAST_CORRELATION = 0.25  # what is read from speech worse than this would only tremble: it is not followed
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from ua3dtalk.speech.priors.ridge import ridge_by_blocks
 from ua3dtalk.speech.priors.settings import PriorsSettings
 from ua3dtalk.speech.priors.targets import Targets, expression_targets
 from ua3dtalk.speech.priors.train import Added, train_by_blocks
+from ua3dtalk.speech.windows import heard_alone
 from ua3dtalk.subject import Subject
 
 STILL = 1e-3
@@ -65,7 +66,7 @@ def fit_priors(
     """
     _check_encoders(subject, pooled)
     train = _with_face(subject, subject.train_frames)
-    fitted = _heard_alone(subject, train, settings.reach)
+    fitted = heard_alone(train, subject.clips, settings.reach)
     if len(fitted) < 2 * BLOCKS + 2 * GAP:
         raise DataError(
             f"{subject.root}: {len(fitted)} training frames show a face, at least {2 * BLOCKS + 2 * GAP} are needed: "
@@ -97,12 +98,6 @@ def _with_face(subject: Subject, frames: np.ndarray) -> np.ndarray:
     return frames[subject.landmarks.valid[frames]]
 
 
-def _heard_alone(subject: Subject, train: np.ndarray, reach: int) -> np.ndarray:
-    """The training frames whose windows of speech reach into no held-out frame."""
-    parts = [train[(train >= clip.first) & (train < clip.test_first - reach)] for clip in subject.clips]
-    return np.concatenate(parts)
-
-
 def _check_encoders(subject: Subject, pooled: Sequence[Subject]) -> None:
     for other in pooled:
         if other.speech.encoder != subject.speech.encoder:
@@ -117,7 +112,7 @@ def _ears_and_others(
 ) -> tuple[list[Ear], Examples]:
     """Ears of all actors, the own first, and the pooled actors' frames as examples."""
     trains = [_with_face(other, other.train_frames) for other in pooled]
-    frames = [_heard_alone(other, train, settings.reach) for other, train in zip(pooled, trains, strict=True)]
+    frames = [heard_alone(train, other.clips, settings.reach) for other, train in zip(pooled, trains, strict=True)]
     everyone = [Heard(subject.speech, subject.clips, fitted)]
     everyone += [
         Heard(other.speech, other.clips, rows) for other, rows in zip(pooled, frames, strict=True) if len(rows)

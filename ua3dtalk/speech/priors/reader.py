@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ua3dtalk.speech.priors.blocks import LEAST_CORRELATION
 from ua3dtalk.speech.priors.hearing import Ear
 from ua3dtalk.speech.priors.kernel import KernelReader
 from ua3dtalk.speech.priors.nets import PriorNets
@@ -17,7 +18,6 @@ from ua3dtalk.speech.priors.train import Added, Material, apply
 from ua3dtalk.subject import LIPS_IN_EXPRESSION, Clip, Speech
 
 NET_CODES = 64  # strongest columns of the codes that the nets see
-LEAST_CORRELATION = 0.25  # an opening that is read worse than this is not made larger
 LEAST_ERROR = 0.01  # squared, in deviations: a coefficient that stood still throughout may yet move
 LEAST_VARIANCE = 0.3  # of the usual one: no sound is that much surer than the others
 ALL_NEW = 3.0  # novelty of a sound that nothing is known of: white noise and voices far from the actor's
