@@ -52,7 +52,11 @@ class BeliefSettings(Settings):
         lt=1,
         description="share of the clip's seconds that a member is not sampled in",
     )
-    doubt_weight: float = Field(0.01, ge=0, description="weight of the likelihood of the picture's residual")
+    doubt_weight: float = Field(
+        0.01,
+        ge=0,
+        description="weight of the likelihood of the picture's residual; 0: nothing tells the variances what they mean",
+    )
     doubt_interval: int = Field(4, ge=1, description="steps between two looks at the likelihood")
 
 

@@ -169,7 +169,7 @@ def train_fuse(
         curve.add(trainer.step(train.any(np.random.default_rng((seed, iteration)))))
         if saved.due():
             saved.save({**trainer.state_dict(), "curve": curve.to_list()})
-    if head.uncertain:
+    if head.uncertain and settings.beliefs is not None and settings.beliefs.doubt_weight > 0:
         head = _with_doubt(subject, trainer, settings, seed, device)
     save_head(head, out, state)
     fuse_picture(subject, trainer, curve, picture)
