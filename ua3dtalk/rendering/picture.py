@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,9 +27,15 @@ class Rendered(Protocol):
 
 
 def side_by_side(
-    subject: Subject, folder: Path, rows: Sequence[Rendered], picture: Path, uncertain: bool = False
+    subject: Subject,
+    folder: Path,
+    rows: Sequence[Rendered],
+    picture: Path,
+    uncertain: bool = False,
+    emotions: Mapping[str, str] | None = None,
 ) -> None:
-    """One line of frames for the truth, for each row, and for the predicted deviation where the head has one."""
+    """One line of frames for the truth, for each row, for the predicted deviation where the head has one, and for the
+    same speech in each emotion (label -> file) that was asked for."""
     chosen = spread(len(subject.test_frames), COLUMNS)
     lines = [[cell(subject.video[subject.test_frames[i]]) for i in chosen]]
     label(lines[0][0], "truth")
@@ -40,4 +46,8 @@ def side_by_side(
     if uncertain:
         lines.append([cell(heat) for heat in columns(folder / "test", chosen)])
         label(lines[-1][0], f"predicted deviation, white: {FULL_SCALE} or more")
+    for emotion, file in (emotions or {}).items():
+        frames = np.load(folder / file, mmap_mode="r")
+        lines.append([cell(frames[i]) for i in chosen])
+        label(lines[-1][0], f"asked for {emotion}, the same speech")
     save(sheet(lines), picture)

@@ -69,7 +69,7 @@ def render_test(
     write_video(out.parent / "truth.mp4", (subject.video[frame] for frame in subject.test_frames), audio=sound)
     maps = stage.write_uncertainty(out.parent / "test", sound)
     emotions = stage.write_emotions(out.parent / "test", seed)
-    side_by_side(subject, out.parent, rows_of(settings), picture, uncertain=bool(maps))
+    side_by_side(subject, out.parent, rows_of(settings), picture, bool(maps), emotions)
     document = {
         "state": state,
         "frames": [int(frame) for frame in subject.test_frames],
