@@ -72,7 +72,9 @@ def _is_alive(note: Path) -> bool:
         process = json.loads(note.read_text())
         if process["host"] != socket.gethostname():
             return True
-        return abs(psutil.Process(process["pid"]).create_time() - process["created"]) < 1
+        found = psutil.Process(process["pid"])
+        # A zombie is dead; its parent has only not been told yet.
+        return abs(found.create_time() - process["created"]) < 1 and found.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
     except (OSError, ValueError, KeyError, psutil.Error):
