@@ -21,22 +21,11 @@ from ua3dtalk.rendering.head import BranchNet, Controls
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.splat.densify import Densifier
-from ua3dtalk.splat.sh import colours
 from ua3dtalk.subject import FPS
 from ua3dtalk.training.objectives import motion_size, perceptual_patch, photometric, residual_likelihood
 from ua3dtalk.training.poses import PoseCorrections
 from ua3dtalk.training.schedule import linear, log_linear, net_factor
 from ua3dtalk.training.settings import BranchTraining, TrainingSettings
-
-SEEN_FROM = (
-    (0.0, 0.0, 1.0),
-    (0.5, 0.0, 0.87),
-    (-0.5, 0.0, 0.87),
-    (0.0, 0.4, 0.92),
-    (0.0, -0.4, 0.92),
-)  # the world's axes
-GREENISH = 0.25  # how much more green than red and blue a Gaussian shows that has learned the ground
-INVISIBLE = -8.0  # raw opacity
 
 
 @dataclass(frozen=True)
@@ -268,8 +257,6 @@ class BranchTrainer:
         if self.poses is not None:
             self.poses.step()
         due = densify.start <= self.iteration < densify.stop and self.iteration % densify.interval == 0
-        if self.iteration % densify.interval == 0:
-            hide_ground(self.cloud)
         if due and self.iteration and not frozen:
             threshold = linear(self.iteration, densify.opacity_start, densify.opacity_stop, densify.stop)
             self.cloud = self.densifier.refine(self.cloud, self.gaussian_optimisers, min_opacity=threshold)
@@ -306,15 +293,3 @@ class BranchTrainer:
         self.densifier.load_state_dict(state["densifier"])
         if self.poses is not None:
             self.poses.load_state_dict(state["poses"])
-
-
-@torch.no_grad()
-def hide_ground(cloud: Cloud) -> None:
-    """Make Gaussians that show the green ground, from the front or a side, invisible; the next pruning removes them.
-
-    Behind the head, where the real picture has no green, they would show as specks (TalkingGaussian deletes them too).
-    """
-    degree = int(cloud.sh.shape[1] ** 0.5) - 1
-    directions = torch.tensor(SEEN_FROM, device=cloud.sh.device)[:, None].expand(-1, len(cloud), -1)
-    red, green, blue = colours(degree, directions, cloud.sh[None]).unbind(-1)
-    cloud.raw_opacities[(green - torch.maximum(red, blue)).amax(0) > GREENISH] = INVISIBLE

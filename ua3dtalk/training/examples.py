@@ -1,11 +1,13 @@
-"""What a step of each branch is shown and asked for: targets with a green ground, masks, penalties.
+"""What a step of each branch is shown and asked for: targets before a ground of one colour, masks, penalties.
 
 Source: TalkingGaussian's masked targets; the hole of the mouth is cut out of the face (AND NOT, where the release has
-XOR).
+XOR). The ground has another colour in every step, where the published code's is green: what should be empty must let
+any colour through, and no Gaussian at the rim can learn the ground, or its complement.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,21 +16,22 @@ from ua3dtalk.rendering.compose import Layer
 from ua3dtalk.subject import Region
 from ua3dtalk.training.branch import Example
 from ua3dtalk.training.frames import Frames
-from ua3dtalk.training.objectives import GREEN, misplaced_attention, silhouette
+from ua3dtalk.training.objectives import misplaced_attention, silhouette
 from ua3dtalk.training.settings import BranchTraining
 
 HEAD_MARGIN = 6  # px around the head that must stay empty
 LIPS_MARGIN = 2  # px around the outer lips
+GROUND = 5  # keeps its numbers apart from those that other choices of a step draw
 HAIR = [int(Region.HAIR), int(Region.HAT)]
 FORBIDDEN = {"audio": HAIR, "action_units": [*HAIR, int(Region.LIPS), int(Region.MOUTH)]}
 
 
 def face_example(frames: Frames, frame: int, iteration: int, settings: BranchTraining) -> Example:
-    """The head before green, with a hole where the mouth is open; hair only now and then, or its many pixels rule."""
+    """The head before the ground, with a hole where the mouth is open; hair only at times, or its many pixels rule."""
     window = frames.head_window(frame, HEAD_MARGIN)
     regions = frames.regions(frame, window)
     head = frames.is_head(regions)
-    background = torch.tensor(GREEN, device=frames.device)
+    background = ground(iteration).to(frames.device)
     target = torch.where(head[..., None], frames.picture(frame, window), background)
     skip_hair = settings.warmup < iteration < settings.hair_until and iteration % settings.hair_interval != 0
     ignore = _is(regions, HAIR) if skip_hair else None
@@ -45,7 +48,7 @@ def face_example(frames: Frames, frame: int, iteration: int, settings: BranchTra
 
 
 def mouth_example(frames: Frames, frame: int, iteration: int, settings: BranchTraining) -> Example:
-    """The inside of the mouth before green (black at the end).
+    """The inside of the mouth before the ground (black at the end).
 
     Within the lips' square what hides behind the lips is left open; around the square there must be nothing, or it
     would show beside the face.
@@ -58,13 +61,18 @@ def mouth_example(frames: Frames, frame: int, iteration: int, settings: BranchTr
     top, left = square.top - window.top, square.left - window.left
     near[top : top + square.height, left : left + square.width] = True
     last = settings.freeze_from is not None and iteration >= settings.freeze_from
-    background = torch.tensor((0.0, 0.0, 0.0) if last else GREEN, device=frames.device)
+    background = (torch.zeros(3) if last else ground(iteration)).to(frames.device)
     target = torch.where(inside[..., None], frames.picture(frame, window), background)
 
     def penalties(layer: Layer, edits: Edits | None) -> Tensor:
         return settings.silhouette_weight * silhouette(layer.alpha, near)
 
     return Example(frame, frames.camera(frame).window(window), target, background, near & ~inside, penalties)
+
+
+def ground(iteration: int) -> Tensor:
+    """The step's colour [3] of what should be empty: the same whenever the step is taken again."""
+    return torch.from_numpy(np.random.default_rng((iteration, GROUND)).random(3, np.float32))
 
 
 def _is(regions: Tensor, labels: list[int]) -> Tensor:

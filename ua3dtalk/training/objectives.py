@@ -13,8 +13,6 @@ from ua3dtalk.field.branch import Edits
 from ua3dtalk.perceptual import PerceptualDistance
 from ua3dtalk.training.ssim import l1_ssim
 
-GREEN = (0.0, 1.0, 0.0)  # a colour that no face has: what should be empty must let it through
-
 
 def photometric(picture: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
     """L1 + weight (1 - SSIM) of pictures [h, w, 3]."""

@@ -18,7 +18,7 @@ from ua3dtalk.rendering.controls import ControlTrack, heard
 from ua3dtalk.rendering.head import BranchNet, Head, TrainedBranch, load_branch, save_branch, save_head
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.subject import Subject
-from ua3dtalk.training.branch import BranchTrainer, Example, hide_ground
+from ua3dtalk.training.branch import BranchTrainer, Example
 from ua3dtalk.training.checkpoint import Checkpoint
 from ua3dtalk.training.curriculum import Curriculum, curriculum_of, face_frame, mouth_frame
 from ua3dtalk.training.doubt import DoubtTrainer
@@ -130,7 +130,6 @@ def train_branch(
         curve.add(trainer.step(kind.example(frames, frame, iteration, own)), len(trainer.cloud))
         if saved.due():
             saved.save({**trainer.state_dict(), "curve": curve.to_list()})
-    hide_ground(trainer.cloud)
     trained = TrainedBranch(trainer.cloud, trainer.net)
     save_branch(trained, out, state)
     branch_picture(frames, trainer, kind.example, own, curve, picture)

@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from ua3dtalk.field.branch import Edits
-from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.subject import Region
-from ua3dtalk.training.branch import hide_ground
 from ua3dtalk.training.objectives import misplaced_attention, motion_size, perceptual_patch, photometric, silhouette
 from ua3dtalk.training.ssim import ssim
 
@@ -84,13 +82,3 @@ def test_perceptual_patches_show_the_same_place_of_both(height: int, width: int)
     assert all(torch.equal(a, b) and a.shape == (min(32, height), min(32, width), 3) for a, b in recorder.seen)
     corners = {float(a[0, 0, 0]) for a, _ in recorder.seen}
     assert len(corners) > 1 or (height <= 32 and width <= 32)
-
-
-def test_gaussians_of_the_ground_become_invisible_and_others_stay() -> None:
-    colours = np.array([[0.0, 1.0, 0.0], [0.1, 0.7, 0.2], [0.8, 0.6, 0.5], [0.3, 0.4, 0.2]])
-    cloud = Cloud.from_points(np.eye(4, 3), colours, sh_degree=1)
-    cloud.sh[3, 3, 1] = -1.5  # greenish from one side only
-    before = cloud.opacities.clone()
-    hide_ground(cloud)
-    assert (cloud.opacities[[0, 1, 3]] < 1 / 255).all()
-    assert torch.equal(cloud.opacities[2], before[2])
