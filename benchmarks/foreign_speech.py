@@ -49,7 +49,7 @@ class Ears:
         prior = self.priors.read(Speech(features, log_mel(samples), "whisper-base"), [clip])
         embedding = self.emotion.listen(samples, features).embedding
         emotion = evened(self.subject, embedding, like=self.subject.emotion.embedding)
-        style = evened(self.subject, prior.voice_style, like=self.subject.priors.voice_style)
+        style = prior.voice_style
         expression = told(self.subject, prior.mixed)
         lips = lip_shapes_of(expression, self.lips)
         return Track(lips, units, expression, style, emotion, np.maximum(prior.novelty, 1))

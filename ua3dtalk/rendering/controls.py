@@ -69,7 +69,8 @@ def heard(subject: Subject, reader: LipReader, views: Sequence[str], action_unit
         lip_expression, novelty = told(subject), np.maximum(priors.novelty, 1)
         lips = lip_shapes_of(lip_expression, lips.shape[1])
     if "voice_style" in views:
-        voice_style = evened(subject, subject.priors.voice_style)
+        # As it is: it moves as little as it tells. Evened, it would name the frame and little else.
+        voice_style = subject.priors.voice_style
     if "emotion" in views:
         emotion = evened(subject, subject.emotion.embedding)
     return Track(lips, action_units, lip_expression, voice_style, emotion, novelty)

@@ -43,9 +43,9 @@ class BeliefSettings(Settings):
     emotion_channels: int = Field(16, ge=1, description="channels of each emotion plane and of its code-book")
     released_memory: bool = Field(False, description="code-books start as the release's do: nearly deaf to the emotion")
     view_noise: float = Field(
-        0.3, ge=0, description="noise added in each step to what the views besides audio hear, in standard deviations"
+        1.0, ge=0, description="noise added in each step to what the views besides audio hear, in standard deviations"
     )
-    view_dropout: float = Field(0.1, ge=0, lt=1, description="share of the steps in which such a view is left out")
+    view_dropout: float = Field(0.5, ge=0, lt=1, description="share of the steps in which such a view is left out")
     bagging: float = Field(
         0.3,
         ge=0,
