@@ -83,10 +83,12 @@ use rule metrics as ablation_metrics with:
         **BUNDLE,
         rows=f"{RUN}/renders/test.json",
         frames=f"{RUN}/renders/test",
+        compressed=[f"{RUN}/renders/test.mp4", f"{RUN}/renders/truth.mp4"],
         landmarker=asset("face_landmarker"),
         perceptual=perceptual_weights("metrics"),
     output:
         metrics=f"{RUN}/metrics.json",
+        frames=f"{RUN}/metrics_frames.csv",
         picture=f"{RUN}/pictures/metrics.png",
     log:
         f"{RUN}/logs/metrics.log",

@@ -7,10 +7,12 @@ rule metrics:
         **BUNDLE,
         rows="results/{actor}/renders/test.json",
         frames="results/{actor}/renders/test",
+        compressed=["results/{actor}/renders/test.mp4", "results/{actor}/renders/truth.mp4"],
         landmarker=asset("face_landmarker"),
         perceptual=perceptual_weights("metrics"),
     output:
         metrics="results/{actor}/metrics.json",
+        frames="results/{actor}/metrics_frames.csv",
         picture=report(
             "results/{actor}/pictures/metrics.png",
             caption="captions/metrics.rst",

@@ -11,6 +11,7 @@ with job(snakemake) as run:
         subject=run.subject,
         renders=Path(snakemake.input.rows).parent,
         out=Path(snakemake.output.metrics),
+        frames=Path(snakemake.output.frames),
         picture=Path(snakemake.output.picture),
         landmarker=Path(snakemake.input.landmarker),
         perceptual=Path(snakemake.input.perceptual),

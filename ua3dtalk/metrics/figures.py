@@ -1,47 +1,54 @@
-"""The figures of every row: pixels, perceptual distance, lips."""
+"""The groups of figures that compare frames: pixels, perceptual distance, lips and units."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from ua3dtalk.metrics.detect import Faces
-from ua3dtalk.metrics.image import crop, psnr, ssim
+from ua3dtalk.metrics.image import psnr, ssim
 from ua3dtalk.metrics.lips import eye_distance, gain, lip_distance, mouth_opening, partial_correlation
-from ua3dtalk.metrics.rows import Row
+from ua3dtalk.metrics.scene import Columns, Figures, Reading, Scene
 from ua3dtalk.metrics.units import blendshape_error
 from ua3dtalk.perceptual import PerceptualDistance, limit_side
 from ua3dtalk.workflow import progress
 
 BATCH = 8
 
-Figures = dict[str, float | int | None]
+
+def pixel_readings(scene: Scene) -> list[Reading]:
+    """PSNR and SSIM of each row against its truth, per frame and region."""
+    shape = (len(scene.rows), len(scene))
+    tables = {region: {name: np.full(shape, np.nan) for name in ("psnr", "ssim")} for region in scene.regions}
+
+    def one(task: tuple[str, int, int, np.ndarray, np.ndarray]) -> None:
+        region, number, k, shown, wanted = task
+        same = shown is wanted
+        tables[region]["psnr"][number, k] = math.inf if same else psnr(shown, wanted)
+        tables[region]["ssim"][number, k] = 1.0 if same else ssim(shown, wanted)
+
+    with ThreadPoolExecutor(scene.workers) as pool:
+        for k, frames in progress(scene.in_step(), "pixels", len(scene)):
+            tasks = []
+            for region in scene.regions:
+                cuts = [scene.cut(region, k, frame) for frame in frames]
+                tasks += [(region, number, k, cut, cuts[scene.truth_of(number)]) for number, cut in enumerate(cuts)]
+            list(pool.map(one, tasks))
+    return [
+        Reading(number, region, _means(columns), columns)
+        for region, table in tables.items()
+        for number in range(len(scene.rows))
+        for columns in [{name: values[number] for name, values in table.items()}]
+    ]
 
 
-def whole_squares(count: int, shape: Sequence[int]) -> np.ndarray:
-    """Squares (left, top, side) that take all of square frames: [count, 3]."""
-    return np.tile([0, 0, min(shape[:2])], (count, 1))
-
-
-def pixel_figures(rows: Sequence[Row], squares: np.ndarray, workers: int) -> list[Figures]:
-    """Mean PSNR and SSIM of each row against the first one, inside the squares [n, 3]; infinity is None."""
-    truth = rows[0]
-
-    def one(row: Row) -> Figures:
-        if row is truth:
-            return {"psnr": None, "ssim": 1.0}
-        values = []
-        for k, square in enumerate(squares):
-            shown, wanted = crop(row.frame(k), square), crop(truth.frame(k), square)
-            values.append((psnr(shown, wanted), ssim(shown, wanted)))
-        mean_psnr, mean_ssim = np.mean(values, axis=0)
-        return {"psnr": float(mean_psnr) if math.isfinite(mean_psnr) else None, "ssim": float(mean_ssim)}
-
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(one, rows))
+def _means(columns: Columns) -> Figures:
+    """Mean over the frames; infinity is None."""
+    means = {name: float(np.mean(values)) for name, values in columns.items()}
+    return {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
 
 
 def evenly(count: int, most: int) -> np.ndarray:
@@ -49,61 +56,89 @@ def evenly(count: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
 
 
-def perceptual_figures(
-    rows: Sequence[Row], squares: np.ndarray, distance: PerceptualDistance, most: int
-) -> list[Figures]:
-    """Mean perceptual distance of each row to the first one over at most `most` frames, evenly taken."""
-    chosen = evenly(len(squares), most)
-    sums = np.zeros(len(rows))
-    batches = [chosen[first : first + BATCH] for first in range(0, len(chosen), BATCH)]
-    for batch in progress(batches, distance.name):
-        truth = distance.features(_cut(rows[0], squares, batch))
-        for number, row in enumerate(rows[1:], start=1):
-            sums[number] += distance.between(distance.features(_cut(row, squares, batch)), truth).sum()
-    return [{distance.name: float(total / len(chosen)), "perceptual_frames": len(chosen)} for total in sums]
+def perceptual_readings(scene: Scene, distance: PerceptualDistance, most: Mapping[str, int]) -> list[Reading]:
+    """Mean perceptual distance of each row to its truth over at most `most[region]` frames, evenly taken."""
+    readings = []
+    for region in scene.regions:
+        chosen = evenly(len(scene), most[region])
+        table = np.full((len(scene.rows), len(scene)), np.nan)
+        batch: list[int] = []
+        cuts: list[list[np.ndarray]] = []
+        for k, frames in progress(scene.in_step(chosen), f"{distance.name}, {region}", len(chosen)):
+            batch.append(k)
+            cuts.append([limit_side(scene.cut(region, k, frame)) for frame in frames])
+            if len(batch) == BATCH or k == chosen[-1]:
+                stacks = (np.stack(row) for row in zip(*cuts, strict=True))
+                features = [distance.features(stack) for stack in stacks]
+                for number, own in enumerate(features):
+                    table[number, batch] = distance.between(own, features[scene.truth_of(number)])
+                batch, cuts = [], []
+        readings += [
+            Reading(
+                number,
+                region,
+                {distance.name: float(np.nanmean(values)), "perceptual_frames": len(chosen)},
+                {distance.name: values},
+            )
+            for number, values in enumerate(table)
+        ]
+    return readings
 
 
-def _cut(row: Row, squares: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    return np.stack([limit_side(crop(row.frame(k), squares[k])) for k in frames])
+def landmark_readings(scene: Scene) -> list[Reading]:
+    """Lips and units of each row against its truth, on the frames where all rows have a face.
 
-
-def landmark_figures(faces: Sequence[Faces], poses: np.ndarray) -> list[Figures]:
-    """Lips and units of each row against the first one, on the frames where all rows have a face.
-
-    Args:
-        faces: of each row; the truth's first.
-        poses: yaw, pitch, roll, distance of the held-out frames [n, 4].
-    Returns:
-        figures of each row. A row without a face in more than half of its frames gets None and does not take frames
-        from the others.
+    A row without a face in more than half of its frames gets None and does not take frames from the others.
     """
-    usable = [face.found.mean() > 0.5 for face in faces]
-    shared = np.isfinite(poses).all(axis=1)
-    for face, good in zip(faces, usable, strict=True):
+    usable = [bool(face.found.mean() > 0.5) for face in scene.faces]
+    shared = np.isfinite(scene.poses).all(axis=1)
+    for face, good in zip(scene.faces, usable, strict=True):
         shared &= face.found | (not good)
-    return [
-        {
-            **_against_truth(face, faces[0], shared, poses, good and usable[0]),
-            "landmark_frames": int(shared.sum()) if good and usable[0] else 0,
+    readings = []
+    for number, face in enumerate(scene.faces):
+        good = usable[number] and usable[scene.truth_of(number)] and bool(shared.any())
+        truth = scene.faces[scene.truth_of(number)]
+        columns = _landmark_columns(face, truth, shared) if good else {}
+        figures = _landmark_figures(face, truth, columns, shared, scene.poses, good)
+        counts = {
+            "landmark_frames": int(shared.sum()) if good else 0,
             "frames_without_face": int((~face.found).sum()),
         }
-        for face, good in zip(faces, usable, strict=True)
-    ]
+        readings.append(Reading(number, None, figures | counts, columns))
+    return readings
 
 
-def _against_truth(face: Faces, truth: Faces, frames: np.ndarray, poses: np.ndarray, good: bool) -> Figures:
-    names = ("lmd_px", "lmd_normalised", "aue", "aue_upper", "aue_lower")
-    correlations = ("mouth_opening_correlation", "mouth_opening_correlation_plain", "mouth_opening_gain")
-    if not good or not frames.any():
-        return dict.fromkeys((*names, *correlations))
+def _landmark_columns(face: Faces, truth: Faces, frames: np.ndarray) -> Columns:
+    """Figures of single frames [n], nan outside `frames` (bool [n])."""
     points, wanted = face.points[frames], truth.points[frames]
     distances = lip_distance(points, wanted)
-    opening, wanted_opening = mouth_opening(points), mouth_opening(wanted)
+    units = [
+        blendshape_error(own[None], other[None], truth.names)
+        for own, other in zip(face.blendshapes[frames], truth.blendshapes[frames], strict=True)
+    ]
+    found = {
+        "lmd_px": distances,
+        "lmd_normalised": distances / eye_distance(wanted),
+        **{name: np.array([each[name] for each in units]) for name in units[0]},
+        "mouth_opening": mouth_opening(points),
+    }
+    columns = {name: np.full(len(frames), np.nan) for name in found}
+    for name, values in found.items():
+        columns[name][frames] = values
+    return columns
+
+
+def _landmark_figures(
+    face: Faces, truth: Faces, columns: Columns, frames: np.ndarray, poses: np.ndarray, good: bool
+) -> Figures:
+    names = ("lmd_px", "lmd_normalised", "aue", "aue_upper", "aue_lower")
+    if not good:
+        correlations = ("mouth_opening_correlation", "mouth_opening_correlation_plain", "mouth_opening_gain")
+        return dict.fromkeys((*names, *correlations))
+    opening, wanted = mouth_opening(face.points[frames]), mouth_opening(truth.points[frames])
     return {
-        "lmd_px": float(distances.mean()),
-        "lmd_normalised": float((distances / eye_distance(wanted)).mean()),
-        **blendshape_error(face.blendshapes[frames], truth.blendshapes[frames], truth.names),
-        "mouth_opening_correlation": partial_correlation(opening, wanted_opening, poses[frames]),
-        "mouth_opening_correlation_plain": partial_correlation(opening, wanted_opening, poses[frames][:, :0]),
-        "mouth_opening_gain": gain(opening, wanted_opening, poses[frames]),
+        **{name: float(np.nanmean(columns[name])) for name in names},
+        "mouth_opening_correlation": partial_correlation(opening, wanted, poses[frames]),
+        "mouth_opening_correlation_plain": partial_correlation(opening, wanted, poses[frames][:, :0]),
+        "mouth_opening_gain": gain(opening, wanted, poses[frames]),
     }

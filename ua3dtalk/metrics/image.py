@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -71,7 +72,13 @@ def face_squares(points: np.ndarray, size: tuple[int, int], margin: float = 0.1)
     return np.concatenate([corner, np.full((len(points), 1), side)], axis=1)
 
 
-def crop(frame: np.ndarray, square: np.ndarray) -> np.ndarray:
-    """The part of [H, W, 3] inside (left, top, side)."""
-    left, top, side = square
-    return frame[top : top + side, left : left + side]
+def crop(frame: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """The part of [H, W, 3] inside (left, top, side) or (left, top, width, height)."""
+    left, top, width = place[:3]
+    height = place[-1]
+    return frame[top : top + height, left : left + width]
+
+
+def whole(count: int, size: Sequence[int]) -> np.ndarray:
+    """Rectangles (left, top, width, height) that take all of frames of a size (height, width): [count, 4]."""
+    return np.tile([0, 0, size[1], size[0]], (count, 1))

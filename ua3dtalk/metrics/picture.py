@@ -96,7 +96,7 @@ def _draw_table(axes: Any, rows: Sequence[Row], result: Mapping[str, Any]) -> No
     header = ["row", *(f"{perceptual} ↓" if key == "perceptual" else title for key, title, _ in TABLE)]
     cells = []
     for entry in result["rows"]:
-        if entry["region"] == "face" and entry["name"] != "truth":
+        if (entry["region"], entry["codec"]) == ("face", "none") and entry["name"] != "truth":
             values = [(entry[perceptual if key == "perceptual" else key], form) for key, _, form in TABLE]
             name = f"{entry['name']} ({', '.join(entry['driven_by'])})"
             cells.append([name, *("-" if value is None else form.format(value) for value, form in values)])

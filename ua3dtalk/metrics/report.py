@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,15 @@ from ua3dtalk.errors import DataError
 from ua3dtalk.metrics.confidence import confidence_figures
 from ua3dtalk.metrics.detect import detect_faces
 from ua3dtalk.metrics.emotion import emotion_figures, true_means
-from ua3dtalk.metrics.figures import (
-    Figures,
-    landmark_figures,
-    perceptual_figures,
-    pixel_figures,
-    whole_squares,
-)
-from ua3dtalk.metrics.image import face_squares
+from ua3dtalk.metrics.figures import landmark_readings, perceptual_readings, pixel_readings
+from ua3dtalk.metrics.image import face_squares, whole
 from ua3dtalk.metrics.lips import head_pose
 from ua3dtalk.metrics.picture import draw_metrics
-from ua3dtalk.metrics.rows import Row, collect_rows, own_frames, read_renders
+from ua3dtalk.metrics.rows import Row, collect_rows, compressed_rows, own_frames, read_renders
+from ua3dtalk.metrics.scene import Reading, Scene, entries, write_table
 from ua3dtalk.metrics.units import openface_error, read_openface
 from ua3dtalk.perceptual import load_perceptual
-from ua3dtalk.subject import Subject
+from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic
 
 NOTES = {
@@ -43,6 +39,7 @@ def write_metrics(
     subject: Subject,
     renders: Path,
     out: Path,
+    frames: Path,
     picture: Path,
     landmarker: Path,
     perceptual: Path,
@@ -57,8 +54,8 @@ def write_metrics(
 
     Args:
         subject: video, clips, landmarks, tracking and speech are read.
-        renders: folder with test.json and the rows' frames.
-        out, picture: metrics.json and a png.
+        renders: folder with test.json, the rows' frames, test.mp4 and truth.mp4.
+        out, frames, picture: metrics.json, metrics_frames.csv and a png.
         landmarker: face_landmarker.task.
         perceptual: weights of `settings.perceptual`.
         method, budget, seed: of the run, for the record.
@@ -66,57 +63,93 @@ def write_metrics(
         state: stored in the result.
     """
     document = read_renders(subject, renders)
-    rows = collect_rows(subject, renders, document)
-    test = np.asarray(document["frames"], dtype=int)
+    with TemporaryDirectory(prefix="ua3dtalk-") as folder:
+        rows = collect_rows(subject, renders, document)
+        uncompressed = len(rows)
+        rows += compressed_rows(renders, rows, Path(folder))
+        scene = look(subject, rows, np.asarray(document["frames"], dtype=int), landmarker)
+        distance = load_perceptual(settings.perceptual, perceptual)
+        readings = [
+            *pixel_readings(scene),
+            *perceptual_readings(scene, distance, most_frames(settings)),
+            *landmark_readings(scene),
+            *openface_readings(scene, settings),
+        ]
+        result = {
+            "actor": subject.name,
+            "method": method,
+            "budget": budget,
+            "seed": seed,
+            "state": state,
+            **facts(scene, distance.name),
+            "rows": entries(scene, readings),
+            "speed": document.get("speed", {}),
+            "cost": dict(cost),
+            **_head_figures(subject, renders, document, scene, rows, landmarker),
+        }
+        draw_metrics(picture, rows[:uncompressed], scene.faces[:uncompressed], scene.regions["face"], result)
+        write_table(frames, scene, readings)
+        with atomic(out) as temporary:
+            temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+def look(subject: Subject, rows: list[Row], test: np.ndarray, landmarker: Path) -> Scene:
+    """Find the faces of all rows and lay the regions around the truth's.
+
+    Raises:
+        DataError: the truth shows no face.
+    """
     workers = torch.get_num_threads()  # what the rule was given
     faces = detect_faces(landmarker, rows, workers)
     if not faces[0].found.any():
         raise DataError(
             f"{subject.name}: no held-out frame has a face that can be measured: check the clip's last part"
         )
-    squares = face_squares(faces[0].points, subject.video.shape[1:3])
-    regions = {"frame": whole_squares(len(test), subject.video.shape[1:]), "face": squares}
-    most = {"frame": settings.perceptual_frames_whole, "face": settings.perceptual_frames_face}
-    distance = load_perceptual(settings.perceptual, perceptual)
-    shared = landmark_figures(faces, head_pose(subject.tracking.world_to_camera[test]))
-    shared = _with_openface(shared, rows, settings)
-    entries = []
-    for region, where in regions.items():
-        pixels = pixel_figures(rows, where, workers)
-        perceived = perceptual_figures(rows, where, distance, most[region])
-        entries += [
-            {"name": row.name, "region": region, "driven_by": list(row.driven_by), **_rounded(a | b | c)}
-            for row, a, b, c in zip(rows, pixels, perceived, shared, strict=True)
-        ]
-    result = {
-        "actor": subject.name,
-        "method": method,
-        "budget": budget,
-        "seed": seed,
-        "state": state,
-        "frames": len(test),
-        "test_frames": _ranges(test),
-        "size": int(subject.video.shape[1]),
-        "face_side": int(squares[0, 2]),
+    size = subject.video.shape[1:3]
+    squares = face_squares(faces[0].points, (size[0], size[1]))
+    regions = {"frame": whole(len(test), size), "face": squares}
+    return Scene(rows, test, faces, regions, head_pose(subject.tracking.world_to_camera[test]), FPS, workers)
+
+
+def most_frames(settings: MetricsSettings) -> dict[str, int]:
+    """How many frames of each region the expensive networks see at most."""
+    return {"frame": settings.perceptual_frames_whole, "face": settings.perceptual_frames_face}
+
+
+def facts(scene: Scene, perceptual: str) -> dict[str, Any]:
+    """What was compared and by whom, for the head of the file."""
+    return {
+        "frames": len(scene),
+        "test_frames": _ranges(scene.numbers),
+        "size": int(scene.regions["frame"][0, 3]),
+        "face_side": int(scene.regions["face"][0, 2]),
         "extractors": {
             "landmarks": "mediapipe face landmarker",
-            "perceptual": distance.name,
+            "perceptual": perceptual,
             "aue": "blendshapes 0..1",
         },
         "notes": NOTES,
-        "rows": entries,
-        "speed": document.get("speed", {}),
-        "cost": dict(cost),
     }
+
+
+def _head_figures(
+    subject: Subject,
+    renders: Path,
+    document: Mapping[str, Any],
+    scene: Scene,
+    rows: Sequence[Row],
+    landmarker: Path,
+) -> dict[str, Any]:
+    """Figures of the head that are not a row's: how well it knows its errors, what it makes of emotions."""
+    figures: dict[str, Any] = {}
     if "uncertainty" in document:
-        result["uncertainty"] = confidence_figures(rows[1], rows[0], squares, renders, document["uncertainty"])
+        squares = scene.regions["face"]
+        figures["uncertainty"] = confidence_figures(rows[1], rows[0], squares, renders, document["uncertainty"])
     if "memory_entropy" in document:
-        result["memory_entropy"] = [round(value, 4) for value in document["memory_entropy"]]
+        figures["memory_entropy"] = [round(value, 4) for value in document["memory_entropy"]]
     if "emotions" in document:
-        result["emotions"] = _emotions(subject, renders, document["emotions"], landmarker, workers)
-    draw_metrics(picture, rows, faces, squares, result)
-    with atomic(out) as temporary:
-        temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        figures["emotions"] = _emotions(subject, renders, document["emotions"], landmarker, scene.workers)
+    return figures
 
 
 def _emotions(
@@ -133,21 +166,17 @@ def _emotions(
     return emotion_figures(rendered, true, subject.landmarks.names)
 
 
-def _with_openface(shared: Sequence[Figures], rows: Sequence[Row], settings: MetricsSettings) -> list[Figures]:
-    """Add AUE of OpenFace where its csv files are given: one for the truth and one for each name that has one."""
+def openface_readings(scene: Scene, settings: MetricsSettings) -> list[Reading]:
+    """AUE of OpenFace where its csv files are given: one for the truth and one for each name that has one."""
     if not settings.openface_csv:
-        return list(shared)
+        return []
     truth = read_openface(Path(settings.openface_csv.replace("{row}", "truth")))
-    result = []
-    for figures, row in zip(shared, rows, strict=True):
-        path = Path(settings.openface_csv.replace("{row}", row.name))
-        result.append({**figures, **(openface_error(read_openface(path), truth) if path.exists() else {})})
-    return result
-
-
-def _rounded(figures: Figures) -> Figures:
-    """Six significant digits: more is noise, and files of two runs compare by eye."""
-    return {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in figures.items()}
+    paths = [Path(settings.openface_csv.replace("{row}", row.name)) for row in scene.rows]
+    return [
+        Reading(number, None, dict(openface_error(read_openface(path), truth)))
+        for number, path in enumerate(paths)
+        if path.exists() and scene.rows[number].codec == "none"
+    ]
 
 
 def _ranges(frames: np.ndarray) -> list[list[int]]:

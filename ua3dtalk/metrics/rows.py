@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ua3dtalk.errors import DataError
+from ua3dtalk.media.frames import frames_at
 from ua3dtalk.metrics.opponents import nearest_by_audio, nearest_by_pose
-from ua3dtalk.subject import Subject
+from ua3dtalk.subject import FPS, Subject
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Row:
         driven_by: what of the held-out frames the row has seen.
         source: uint8 [*, H, W, 3], memory-mapped.
         index: [n] rows of the source that are shown.
+        codec: what the frames went through: none, or h264.
     """
 
     name: str
     driven_by: tuple[str, ...]
     source: np.ndarray
     index: np.ndarray
+    codec: str = "none"
 
     def frame(self, k: int) -> np.ndarray:
         """uint8 [H, W, 3]"""
@@ -68,6 +71,39 @@ def collect_rows(subject: Subject, renders: Path, document: dict[str, Any]) -> l
     by_audio = nearest_by_audio(subject.speech, subject.clips, train, test)
     rows.append(Row("nearest_audio", ("audio",), subject.video, by_audio))
     return rows
+
+
+def compressed_rows(renders: Path, rows: list[Row], folder: Path) -> list[Row]:
+    """The truth and the first rendered row as they come back from their mp4 files; nothing where there are none.
+
+    Args:
+        renders: folder of truth.mp4 and test.mp4.
+        rows: the uncompressed rows, the truth first.
+        folder: for the decoded frames, which are read from there as long as the rows are used.
+    """
+    pairs = [(rows[0], renders / "truth.mp4"), (rows[1], renders / "test.mp4")]
+    if not all(path.is_file() for _, path in pairs):
+        return []
+    return [
+        replace(
+            row, source=_decoded(path, row, folder / f"{path.stem}.npy"), index=np.arange(len(row.index)), codec="h264"
+        )
+        for row, path in pairs
+    ]
+
+
+def _decoded(path: Path, row: Row, out: Path) -> np.ndarray:
+    """Frames of a clip of `row`, memory-mapped; what the encoder added to an odd side is taken off."""
+    count, (height, width) = len(row.index), row.source.shape[1:3]
+    frames = np.lib.format.open_memmap(out, "w+", np.uint8, (count, height, width, 3))
+    found = 0
+    for found, frame in enumerate(frames_at(path, FPS), start=1):
+        if found > count or frame.shape[0] < height or frame.shape[1] < width:
+            break
+        frames[found - 1] = frame[:height, :width]
+    if found != count:
+        raise DataError(f"{path} does not hold the {count} frames of renders/test.json: render again")
+    return frames
 
 
 def own_frames(subject: Subject, path: Path) -> tuple[np.ndarray, np.ndarray]:

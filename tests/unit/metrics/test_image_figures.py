@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -20,6 +20,7 @@ def pair(seed: int, height: int = 40, width: int = 33, noise: float = 20) -> tup
     return np.clip(truth + rng.normal(0, noise, truth.shape), 0, 255).astype(np.uint8), truth
 
 
+@settings(deadline=None)  # the first call loads OpenCV
 @given(seed=st.integers(0, 1000), noise=st.floats(0.6, 80), width=st.integers(12, 50))
 def test_equal_to_scikit_image(seed: int, noise: float, width: int) -> None:
     image, truth = pair(seed, width=width, noise=noise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,8 +14,11 @@ from PIL import Image
 
 from ua3dtalk.config import MetricsSettings
 from ua3dtalk.errors import DataError
+from ua3dtalk.media.encode import write_video
+from ua3dtalk.media.frames import frames_at
 from ua3dtalk.metrics import report
 from ua3dtalk.metrics.detect import Faces
+from ua3dtalk.metrics.image import psnr
 from ua3dtalk.metrics.rows import Row
 from ua3dtalk.perceptual import PerceptualDistance
 from ua3dtalk.subject import Subject
@@ -129,6 +133,7 @@ def run(subject: Subject, renders: Path, monkeypatch: pytest.MonkeyPatch) -> Run
             subject=subject,
             renders=renders,
             out=out,
+            frames=subject.root / "metrics_frames.csv",
             picture=subject.root / "metrics.png",
             landmarker=Path("none"),
             perceptual=Path("none"),
@@ -204,6 +209,50 @@ def test_perceptual_frames_are_said(run: Run) -> None:
     result = run(perceptual_frames_face=7, perceptual_frames_whole=3)
     assert row(result, "ours")["perceptual_frames"] == 7
     assert row(result, "ours", "frame")["perceptual_frames"] == 3
+
+
+def test_what_comes_back_from_the_mp4_files_has_rows_of_its_own(run: Run, subject: Subject, renders: Path) -> None:
+    ours = np.load(renders / "test" / "ours.npy")
+    write_video(renders / "truth.mp4", iter(subject.video[subject.test_frames]))
+    write_video(renders / "test.mp4", iter(255 - ours))
+    rows = run()["rows"]
+    compressed = [entry for entry in rows if entry["codec"] == "h264"]
+    assert rows[-len(compressed) :] == compressed
+    assert [(entry["name"], entry["region"]) for entry in compressed] == [
+        (name, region) for region in ("frame", "face") for name in ("truth", "ours")
+    ]
+    truth, kept = compressed[0], compressed[1]
+    noise = np.mean(
+        [
+            psnr(shown, subject.video[k])
+            for shown, k in zip(decoded(renders / "truth.mp4"), subject.test_frames, strict=True)
+        ]
+    )
+    assert truth["psnr"] == pytest.approx(noise, rel=1e-4)  # what the codec alone costs
+    between = zip(decoded(renders / "test.mp4"), decoded(renders / "truth.mp4"), strict=True)
+    assert kept["psnr"] == pytest.approx(np.mean([psnr(*pair) for pair in between]), rel=1e-4)
+
+
+def decoded(path: Path) -> list[np.ndarray]:
+    return list(frames_at(path))
+
+
+def test_a_video_that_does_not_fit_is_one_line(run: Run, subject: Subject, renders: Path) -> None:
+    write_video(renders / "truth.mp4", iter(subject.video[subject.test_frames]))
+    write_video(renders / "test.mp4", iter(subject.video[:7]))
+    with pytest.raises(DataError, match=r"test\.mp4 does not hold the 20 frames"):
+        run()
+
+
+def test_the_table_of_frames_has_the_figures_means(run: Run, subject: Subject) -> None:
+    result = run()
+    with (subject.root / "metrics_frames.csv").open() as stream:
+        lines = [line for line in csv.DictReader(stream) if (line["name"], line["region"]) == ("nearest_pose", "face")]
+    assert [int(line["frame"]) for line in lines] == subject.test_frames.tolist()
+    for key in ("psnr", "ssim", "lmd_px", "aue", "st_lpips_alex"):
+        values = [float(line[key]) for line in lines if line[key]]
+        assert np.mean(values) == pytest.approx(row(result, "nearest_pose")[key], rel=1e-4)
+    assert lines[0]["mouth_opening"]
 
 
 def test_two_runs_write_the_same_bytes(run: Run, subject: Subject) -> None:
