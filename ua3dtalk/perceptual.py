@@ -8,7 +8,7 @@ not compare with each other:
   come from another training framework. Close to LPIPS squeeze, but not it.
 - ``squeeze_features``: the same SqueezeNet, every channel counted alike: a loss that needs no heads and is not the
   figure that the result is judged by.
-- ``lpips_alex``: official LPIPS, for whoever has torchvision's ImageNet AlexNet.
+- ``lpips_alex``, ``lpips_vgg``: official LPIPS, for whoever has torchvision's ImageNet AlexNet or VGG16.
 
 The networks are written out here because neither torchvision nor the metrics' packages are needed for a dozen layers.
 """
@@ -34,10 +34,11 @@ SHIFT = torch.tensor([-0.030, -0.088, -0.188])[None, :, None, None]
 SCALE = torch.tensor([0.458, 0.448, 0.450])[None, :, None, None]
 CAFFE_MEAN = torch.tensor([123.0, 117.0, 104.0])[None, :, None, None]  # RGB, 0..255
 MAX_SIDE = 256
+VGG16_CONVOLUTIONS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 
 
 class PerceptualDistance:
-    """One of the three distances.
+    """One of the distances.
 
     Attributes:
         name: the figure's name in metrics.json.
@@ -87,24 +88,27 @@ class PerceptualDistance:
 
 
 def limit_side(image: np.ndarray, side: int = MAX_SIDE) -> np.ndarray:
-    """A square picture of at most `side` px, shrunk by averaging areas."""
+    """A picture whose longer side has at most `side` px, shrunk by averaging areas."""
     import cv2
 
-    if image.shape[0] <= side:
+    height, width = image.shape[:2]
+    if max(height, width) <= side:
         return image
-    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    scale = side / max(height, width)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def load_perceptual(name: str, weights: Path, device: torch.device | None = None) -> PerceptualDistance:
     """Open a distance by its name.
 
     Args:
-        name: ``st_lpips_alex``, ``lpips_squeeze_proxy``, ``squeeze_features`` or ``lpips_alex``.
-        weights: alex_shift_tolerant.pth, squeezenet_weights.pkl or alexnet-owt-7be5be79.pth.
+        name: ``st_lpips_alex``, ``lpips_squeeze_proxy``, ``squeeze_features``, ``lpips_alex`` or ``lpips_vgg``.
+        weights: alex_shift_tolerant.pth, squeezenet_weights.pkl, alexnet-owt-7be5be79.pth or vgg16-397923af.pth.
         device: where the pictures will be, None for the CPU.
     """
     if name == "st_lpips_alex":
-        state = _on(device, _load(weights))
+        state = _on(device, load_weights(weights))
         heads = [state[f"lin{k}.model.1.weight"].flatten() for k in range(5)]
         return PerceptualDistance(name, lambda x: shift_tolerant_alexnet(state, x), heads)
     if name == "lpips_squeeze_proxy":
@@ -114,8 +118,11 @@ def load_perceptual(name: str, weights: Path, device: torch.device | None = None
         squeeze = _on(device, squeezenet_from_arrays(weights))
         return PerceptualDistance(name, lambda x: squeezenet(squeeze, x), [torch.ones(())[None]] * 7)
     if name == "lpips_alex":
-        alex = _on(device, _load(weights))
+        alex = _on(device, load_weights(weights))
         return PerceptualDistance(name, lambda x: alexnet(alex, x), lpips_heads("alex", 5))
+    if name == "lpips_vgg":
+        vgg = _on(device, load_weights(weights))
+        return PerceptualDistance(name, lambda x: vgg16(vgg, x), lpips_heads("vgg", 5))
     raise ValueError(f"no perceptual distance is called {name!r}")
 
 
@@ -123,7 +130,8 @@ def _on(device: torch.device | None, weights: Weights) -> Weights:
     return {key: value.to(device or "cpu") for key, value in weights.items()}
 
 
-def _load(path: Path) -> Weights:
+def load_weights(path: Path) -> Weights:
+    """A state dict, read without running what a pickle may hold."""
     try:
         state: Weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -136,7 +144,7 @@ def lpips_heads(backbone: str, count: int) -> list[Tensor]:
     spec = find_spec("lpips")
     if spec is None or spec.origin is None:
         raise AssetError('LPIPS needs its heads: run "pip install lpips", or set metrics.perceptual to st_lpips_alex')
-    state = _load(Path(spec.origin).parent / "weights" / "v0.1" / f"{backbone}.pth")
+    state = load_weights(Path(spec.origin).parent / "weights" / "v0.1" / f"{backbone}.pth")
     return [state[f"lin{k}.model.1.weight"].flatten() for k in range(count)]
 
 
@@ -173,6 +181,17 @@ def alexnet(w: Weights, x: Tensor) -> list[Tensor]:
     x3 = layer(6, F.max_pool2d(x2, 3, 2), 1, 1)
     x4 = layer(8, x3, 1, 1)
     return [x1, x2, x3, x4, layer(10, x4, 1, 1)]
+
+
+def vgg16(w: Weights, x: Tensor) -> list[Tensor]:
+    """torchvision's VGG16 up to the last rectified convolution of each of its five blocks."""
+    stages = []
+    for block in VGG16_CONVOLUTIONS:
+        x = F.max_pool2d(x, 2) if stages else x
+        for k in block:
+            x = F.relu(F.conv2d(x, w[f"features.{k}.weight"], w[f"features.{k}.bias"], padding=1))
+        stages.append(x)
+    return stages
 
 
 def squeezenet(w: Weights, x: Tensor) -> list[Tensor]:

@@ -135,7 +135,7 @@ def test_caffe_s_first_layer_is_folded_exactly() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-2)
 
 
-@pytest.mark.parametrize("backbone", ["alex", "squeeze"])
+@pytest.mark.parametrize("backbone", ["alex", "vgg", "squeeze"])
 def test_lpips_trunks_equal_the_package_s(backbone: str, images: np.ndarray, lpips_package) -> None:
     """The official code with random trunks of its own and its learned heads, against the same weights here."""
     lpips = lpips_package
@@ -145,6 +145,9 @@ def test_lpips_trunks_equal_the_package_s(backbone: str, images: np.ndarray, lpi
     if backbone == "alex":
         weights = {f"features.{name.split('.', 1)[1]}": value.detach() for name, value in trunk.items()}
         stages, count = (lambda x: perceptual.alexnet(weights, x)), 5
+    elif backbone == "vgg":
+        weights = {f"features.{name.split('.', 1)[1]}": value.detach() for name, value in trunk.items()}
+        stages, count = (lambda x: perceptual.vgg16(weights, x)), 5
     else:
         weights = {squeeze_name(name): value.detach() for name, value in trunk.items()}
         stages, count = (lambda x: perceptual.squeezenet(weights, x)), 7
@@ -187,11 +190,12 @@ def test_only_large_squares_are_shrunk() -> None:
     assert limit_side(small) is small
     assert limit_side(large).shape == (256, 256, 3)
     assert (limit_side(large) == 7).all()
+    assert limit_side(np.zeros((400, 100, 3), np.uint8)).shape == (256, 64, 3)
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_text("no weights")
-    for name in ("st_lpips_alex", "lpips_alex", "lpips_squeeze_proxy"):
+    for name in ("st_lpips_alex", "lpips_alex", "lpips_vgg", "lpips_squeeze_proxy"):
         with pytest.raises(AssetError):
             load_perceptual(name, tmp_path / "weights.pth")
     with pytest.raises(ValueError, match="no perceptual distance"):

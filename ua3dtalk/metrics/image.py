@@ -1,4 +1,4 @@
-"""PSNR and SSIM of frames, and crops around the face. Frames are uint8 or float 0..1, [H, W, 3]."""
+"""PSNR, SSIM and MS-SSIM of frames, and crops around the face. Frames are uint8 or float 0..1, [H, W, 3]."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 SSIM_TAPS, SSIM_SIGMA = 11, 1.5
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+MS_SSIM_LEAST = (SSIM_TAPS - 1) * 2 ** (len(MS_SSIM_WEIGHTS) - 1) + 1  # px: the last scale holds a window
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 
 
@@ -31,6 +33,35 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     to scikit-image's ``structural_similarity(gaussian_weights=True, use_sample_covariance=False)``.
     Source: Wang et al. 2004, equation 13.
     """
+    luminance, structure = _similarity(unit(image), unit(truth))
+    return float(np.mean(luminance * structure, dtype=np.float64))
+
+
+def ms_ssim(image: np.ndarray, truth: np.ndarray) -> float:
+    """Structural similarity over five scales, mean over channels; nan for pictures below 161 px.
+
+    Window and constants of `ssim`; each scale is the mean of 2 x 2 px of the one before (an odd last row or column is
+    repeated); contrast and structure of scales 1 to 5, luminance of the last, each mean over pixels to the power of its
+    weight; a negative mean counts as 0.
+    Source: Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment", 2003, eq. 7
+    and the weights of section 3.2.
+    """
+    x, y = unit(image), unit(truth)
+    if min(x.shape[:2]) < MS_SSIM_LEAST:
+        return math.nan
+    total = np.ones(x.shape[2])
+    for number, weight in enumerate(MS_SSIM_WEIGHTS, start=1):
+        luminance, structure = _similarity(x, y)
+        last = number == len(MS_SSIM_WEIGHTS)
+        values = luminance * structure if last else structure
+        total *= np.maximum(values.mean(axis=(0, 1), dtype=np.float64), 0) ** weight
+        if not last:
+            x, y = _halved(x), _halved(y)
+    return float(total.mean())
+
+
+def _similarity(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Luminance, and contrast times structure, of each pixel and channel that has a whole window around it."""
     import cv2
 
     kernel = cv2.getGaussianKernel(SSIM_TAPS, SSIM_SIGMA, cv2.CV_32F)
@@ -39,14 +70,19 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     def blur(values: np.ndarray) -> np.ndarray:
         return cv2.sepFilter2D(values, -1, kernel, kernel)[inner, inner]
 
-    x, y = unit(image), unit(truth)
     mean_x, mean_y = blur(x), blur(y)
     variance_x = blur(x * x) - mean_x**2
     variance_y = blur(y * y) - mean_y**2
     covariance = blur(x * y) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x**2 + mean_y**2 + SSIM_C1)
     structure = (2 * covariance + SSIM_C2) / (variance_x + variance_y + SSIM_C2)
-    return float(np.mean(luminance * structure, dtype=np.float64))
+    return luminance, structure
+
+
+def _halved(values: np.ndarray) -> np.ndarray:
+    height, width = values.shape[:2]
+    even = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
 
 
 def face_squares(points: np.ndarray, size: tuple[int, int], margin: float = 0.1) -> np.ndarray:

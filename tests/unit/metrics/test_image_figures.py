@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from skimage.measure import block_reduce
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from ua3dtalk.metrics.image import crop, face_squares, psnr, ssim
+from ua3dtalk.metrics.image import crop, face_squares, ms_ssim, psnr, ssim
 
 
 def pair(seed: int, height: int = 40, width: int = 33, noise: float = 20) -> tuple[np.ndarray, np.ndarray]:
@@ -75,3 +77,53 @@ def test_frames_without_a_face_take_their_neighbours_square() -> None:
     np.testing.assert_array_equal(squares[1, :2] * 2, squares[0, :2] + squares[2, :2])
     with pytest.raises(ValueError, match="no frame has a face"):
         face_squares(np.full((3, 4, 3), np.nan), (100, 100))
+
+
+def smooth_pair(height: int, width: int, strength: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two pictures with structure at every scale."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    sigmas = (1, 3, 9, 20)
+    layers = [cv2.GaussianBlur(rng.normal(0, 30 * s, (height, width, 3)), (0, 0), s) for s in sigmas]
+    other = [cv2.GaussianBlur(rng.normal(0, 30 * s, (height, width, 3)), (0, 0), s) for s in sigmas]
+    truth = 128 + np.sum(layers, axis=0)
+    shown = truth + strength * np.sum(other, axis=0)
+    return shown.clip(0, 255).astype(np.uint8), truth.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("size", "strength"), [((176, 192), 0.1), ((256, 256), 0.5), ((320, 176), 1.5)])
+def test_ms_ssim_equals_pytorch_msssim(size: tuple[int, int], strength: float) -> None:
+    package = pytest.importorskip("pytorch_msssim", reason="the reference is not installed")
+    import torch
+
+    shown, truth = smooth_pair(*size, strength)
+    x, y = (torch.from_numpy(z.astype(np.float64)).permute(2, 0, 1)[None] for z in (shown, truth))
+    assert ms_ssim(shown, truth) == pytest.approx(float(package.ms_ssim(x, y, data_range=255)), rel=1e-4)
+
+
+def test_ms_ssim_by_its_equation() -> None:
+    """Scale by scale with scikit-image's maps of luminance times structure and a flat picture's luminance."""
+    shown, truth = smooth_pair(180, 170, 0.7)
+    x, y = shown / 255.0, truth / 255.0
+    total = np.ones(3)
+    for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+        for c in range(3):
+            a, b = x[..., c], y[..., c]
+            _, full = structural_similarity(
+                a, b, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+            )
+            blur = [gaussian_filter(z, 1.5, truncate=3.5) for z in (a, b)]
+            luminance = (2 * blur[0] * blur[1] + 1e-4) / (blur[0] ** 2 + blur[1] ** 2 + 1e-4)
+            inner = (slice(5, -5), slice(5, -5))
+            total[c] *= max((full if scale == 4 else full / luminance)[inner].mean(), 0) ** weight
+        if scale < 4:
+            x, y = (np.pad(z, ((0, len(z) % 2), (0, z.shape[1] % 2), (0, 0)), mode="edge") for z in (x, y))
+            x, y = (block_reduce(z, (2, 2, 1), np.mean) for z in (x, y))
+    assert ms_ssim(shown, truth) == pytest.approx(total.mean(), rel=1e-4)
+
+
+def test_ms_ssim_of_small_pictures_is_not_defined() -> None:
+    small, least = np.zeros((160, 300, 3), np.uint8), np.zeros((161, 161, 3), np.uint8)
+    assert np.isnan(ms_ssim(small, small))
+    assert ms_ssim(least, least) == 1
