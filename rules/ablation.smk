@@ -85,7 +85,8 @@ use rule metrics as ablation_metrics with:
         frames=f"{RUN}/renders/test",
         compressed=[f"{RUN}/renders/test.mp4", f"{RUN}/renders/truth.mp4"],
         landmarker=asset("face_landmarker"),
-        perceptual=perceptual_weights("metrics"),
+        weights=figure_weights(),
+        deep3d=own_file(CONFIG.stage("metrics").deep3d, "metrics.deep3d"),
     output:
         metrics=f"{RUN}/metrics.json",
         frames=f"{RUN}/metrics_frames.csv",

@@ -20,6 +20,11 @@ def perceptual_weights(stage):
     return asset(name) if name else []
 
 
+def figure_weights():
+    """The weights behind the figures that the metrics' settings ask for, in the order of `metric_weights`."""
+    return [asset(name) for name in metric_weights(CONFIG.stage("metrics")).values()]
+
+
 def of_pooled(stage, *files):
     """Files of the other actors that the stage's setting `pool` names, as a function of wildcards."""
     return lambda wildcards: [

@@ -9,7 +9,8 @@ rule metrics:
         frames="results/{actor}/renders/test",
         compressed=["results/{actor}/renders/test.mp4", "results/{actor}/renders/truth.mp4"],
         landmarker=asset("face_landmarker"),
-        perceptual=perceptual_weights("metrics"),
+        weights=figure_weights(),
+        deep3d=own_file(CONFIG.stage("metrics").deep3d, "metrics.deep3d"),
     output:
         metrics="results/{actor}/metrics.json",
         frames="results/{actor}/metrics_frames.csv",

@@ -72,6 +72,12 @@ def fetch(name: str, out: Path | str | None = None) -> Path:
     return _place(found, Path(out)) if out else found
 
 
+def at_hand(name: str) -> Path | None:
+    """A verified file that needs no fetching, from the user's folder or the cache; None where there is none."""
+    asset = _lookup(name)
+    return _from_user(asset) or _from_cache(asset)
+
+
 def _lookup(name: str) -> Asset:
     for asset in ASSETS:
         if asset.name == name:

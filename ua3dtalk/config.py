@@ -98,11 +98,23 @@ class RenderingSettings(Settings):
 class MetricsSettings(Settings):
     """Figures of the report."""
 
-    perceptual: Literal["st_lpips_alex", "lpips_squeeze_proxy", "lpips_alex"] = Field(
+    perceptual: Literal["st_lpips_alex", "lpips_squeeze_proxy", "lpips_alex", "lpips_vgg"] = Field(
         "st_lpips_alex", description="perceptual distance; says its backbone in the figure's name"
+    )
+    more_perceptual: tuple[Literal["st_lpips_alex", "lpips_squeeze_proxy", "lpips_alex", "lpips_vgg"], ...] = Field(
+        (), description="computed beside it; all but st_lpips_alex need the package lpips, official ones weights too"
     )
     perceptual_frames_face: int = Field(75, ge=1, description="at most so many face crops, evenly taken")
     perceptual_frames_whole: int = Field(25, ge=1, description="at most so many whole frames, evenly taken")
+    inception: bool = Field(False, description="FID as published; needs the weights of pytorch-fid")
+    frechet_frames_face: int = Field(250, ge=2, description="at most so many face crops for Frechet distances")
+    frechet_frames_whole: int = Field(50, ge=2, description="at most so many whole frames for Frechet distances")
+    identity_frames: int = Field(25, ge=1, description="at most so many frames for the similarity of identity")
+    fan68: bool = Field(False, description="LMD as published; needs the package face-alignment and FAN's weights")
+    fan68_frames: int = Field(50, ge=1, description="at most so many frames for it: a second each on a CPU")
+    deep3d: str | None = Field(None, description="Deep3DFaceRecon's `epoch_20.pth`, for E-FID as published")
+    deep3d_frames: int = Field(250, ge=2, description="at most so many frames for it")
+    resamples: int = Field(200, ge=20, description="of the bootstrap behind E-FID's interval")
     openface_csv: str | None = Field(
         None, description="OpenFace's table of the held-out frames, for AUE as published; `{row}` is truth, ours, ..."
     )

@@ -185,7 +185,7 @@ def alexnet(w: Weights, x: Tensor) -> list[Tensor]:
 
 def vgg16(w: Weights, x: Tensor) -> list[Tensor]:
     """torchvision's VGG16 up to the last rectified convolution of each of its five blocks."""
-    stages = []
+    stages: list[Tensor] = []
     for block in VGG16_CONVOLUTIONS:
         x = F.max_pool2d(x, 2) if stages else x
         for k in block:

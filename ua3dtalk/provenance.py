@@ -74,7 +74,21 @@ PERCEPTUAL_WEIGHTS = {
     "lpips_squeeze_proxy": "squeezenet",
     "squeeze_features": "squeezenet",
     "lpips_alex": "alexnet",
+    "lpips_vgg": "vgg16",
 }
+
+
+def metric_weights(settings: Any) -> dict[str, str]:
+    """Names of the pretrained weights behind each figure that the settings of the metrics ask for."""
+    distances = dict.fromkeys((settings.perceptual, *settings.more_perceptual))
+    found = {name: str(PERCEPTUAL_WEIGHTS[name]) for name in distances}
+    found |= {"frechet_efficientnet_lite0": "efficientnet_lite0", "identity_dlib128": "dlib_identity"}
+    if settings.inception:
+        found["fid_inception"] = "inception_fid"
+    if settings.fan68:
+        found["lmd_fan68"] = "face_alignment_2dfan4"
+    return found
+
 
 # Settings that name a file of the user's, which counts by its content.
 FILES_IN_SETTINGS = (
@@ -158,9 +172,12 @@ class States:
     def ingredients(self, stage: str, actor: str) -> dict[str, Any]:
         """All that goes into a state, readable: two of these side by side tell why a stage reruns."""
         entry = STAGES[stage]
-        settings = settings_of(self.config.stage(stage, actor), (*entry.without, "pool"))
+        own = self.config.stage(stage, actor)
+        settings = settings_of(own, (*entry.without, "pool"))
         clips = self.config.actors[actor].clips
         assets = [*entry.assets, *filter(None, [PERCEPTUAL_WEIGHTS[settings.get("perceptual", "none")]])]
+        if stage == "metrics":
+            assets = [*entry.assets, *metric_weights(own).values()]
         found: dict[str, Any] = {
             "stage": stage,
             "code": self.code(entry.module),

@@ -6,6 +6,7 @@ from ua3dtalk.workflow import cost, job
 
 with job(snakemake) as run:
     from ua3dtalk.metrics.report import write_metrics
+    from ua3dtalk.provenance import metric_weights
 
     write_metrics(
         subject=run.subject,
@@ -14,7 +15,7 @@ with job(snakemake) as run:
         frames=Path(snakemake.output.frames),
         picture=Path(snakemake.output.picture),
         landmarker=Path(snakemake.input.landmarker),
-        perceptual=Path(snakemake.input.perceptual),
+        weights=dict(zip(metric_weights(run.settings), map(Path, snakemake.input.weights), strict=True)),
         settings=run.settings,
         method=run.method,
         budget=run.budget,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ua3dtalk.face.landmarker import POINT_COUNT, FaceLandmarker
+from ua3dtalk.face.landmarker import POINT_COUNT, Detection, FaceLandmarker
 from ua3dtalk.metrics.rows import Row
 
 SHOWN = 2
@@ -26,7 +26,7 @@ SHAPE_COUNT = 52
 
 @dataclass(frozen=True)
 class Faces:
-    """points [n, 478, 3] px and blendshapes [n, 52], nan where no face was found; names of the blendshapes."""
+    """points [n, 478, >= 2] px and blendshapes [n, 52], nan where no face was found; names of the blendshapes."""
 
     points: np.ndarray
     blendshapes: np.ndarray
@@ -41,14 +41,19 @@ class Faces:
 def settle(landmarker: FaceLandmarker, frames: Iterable[np.ndarray], clock: int = 0) -> Faces:
     """Landmarks of frames uint8 [H, W, 3]; the landmarker is in VIDEO mode and has seen nothing after `clock` ms."""
     points, shapes = [], []
-    for frame in frames:
-        detection = None
-        for _ in range(SHOWN):
-            clock += APART_MS
-            detection = landmarker(frame, clock)
+    for k, frame in enumerate(frames):
+        detection = look_at(landmarker, frame, clock + k * SHOWN * APART_MS)
         points.append(detection.points if detection else np.full((POINT_COUNT, 3), np.nan, np.float32))
         shapes.append(detection.blendshapes if detection else np.full(SHAPE_COUNT, np.nan, np.float32))
     return Faces(np.stack(points), np.stack(shapes), landmarker.names)
+
+
+def look_at(landmarker: FaceLandmarker, frame: np.ndarray, clock: int) -> Detection | None:
+    """The face of one frame, shown twice; the clock then stands `SHOWN * APART_MS` later."""
+    detection = None
+    for number in range(1, SHOWN + 1):
+        detection = landmarker(frame, clock + number * APART_MS)
+    return detection
 
 
 def detect_faces(model: Path, rows: list[Row], workers: int) -> list[Faces]:

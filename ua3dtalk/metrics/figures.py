@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from ua3dtalk.metrics.detect import Faces
-from ua3dtalk.metrics.image import psnr, ssim
+from ua3dtalk.metrics.image import ms_ssim, psnr, ssim
 from ua3dtalk.metrics.lips import eye_distance, gain, lip_distance, mouth_opening, partial_correlation
-from ua3dtalk.metrics.scene import Columns, Figures, Reading, Scene
+from ua3dtalk.metrics.scene import Columns, Figures, Reading, Scene, shared_frames
 from ua3dtalk.metrics.units import blendshape_error
 from ua3dtalk.perceptual import PerceptualDistance, limit_side
 from ua3dtalk.workflow import progress
 
 BATCH = 8
+PIXELS = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
 
 
 def pixel_readings(scene: Scene) -> list[Reading]:
-    """PSNR and SSIM of each row against its truth, per frame and region."""
+    """PSNR, SSIM and MS-SSIM of each row against its truth, per frame and region."""
     shape = (len(scene.rows), len(scene))
-    tables = {region: {name: np.full(shape, np.nan) for name in ("psnr", "ssim")} for region in scene.regions}
+    tables = {region: {name: np.full(shape, np.nan) for name in PIXELS} for region in scene.regions}
 
     def one(task: tuple[str, int, int, np.ndarray, np.ndarray]) -> None:
         region, number, k, shown, wanted = task
-        same = shown is wanted
-        tables[region]["psnr"][number, k] = math.inf if same else psnr(shown, wanted)
-        tables[region]["ssim"][number, k] = 1.0 if same else ssim(shown, wanted)
+        for name, figure in PIXELS.items():
+            tables[region][name][number, k] = figure(shown, wanted)
 
     with ThreadPoolExecutor(scene.workers) as pool:
         for k, frames in progress(scene.in_step(), "pixels", len(scene)):
@@ -46,7 +46,7 @@ def pixel_readings(scene: Scene) -> list[Reading]:
 
 
 def _means(columns: Columns) -> Figures:
-    """Mean over the frames; infinity is None."""
+    """Mean over the frames; infinity and what is not defined are None."""
     means = {name: float(np.mean(values)) for name, values in columns.items()}
     return {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
 
@@ -68,10 +68,7 @@ def perceptual_readings(scene: Scene, distance: PerceptualDistance, most: Mappin
             batch.append(k)
             cuts.append([limit_side(scene.cut(region, k, frame)) for frame in frames])
             if len(batch) == BATCH or k == chosen[-1]:
-                stacks = (np.stack(row) for row in zip(*cuts, strict=True))
-                features = [distance.features(stack) for stack in stacks]
-                for number, own in enumerate(features):
-                    table[number, batch] = distance.between(own, features[scene.truth_of(number)])
+                table[:, batch] = _distances(scene, distance, [np.stack(row) for row in zip(*cuts, strict=True)])
                 batch, cuts = [], []
         readings += [
             Reading(
@@ -85,15 +82,19 @@ def perceptual_readings(scene: Scene, distance: PerceptualDistance, most: Mappin
     return readings
 
 
-def landmark_readings(scene: Scene) -> list[Reading]:
-    """Lips and units of each row against its truth, on the frames where all rows have a face.
+def _distances(scene: Scene, distance: PerceptualDistance, stacks: Sequence[np.ndarray]) -> np.ndarray:
+    """Distances [rows, n] of each row's frames [n, h, w, 3] to its truth's; only the truths' features are kept."""
+    truths = {number: distance.features(stacks[number]) for number in {scene.truth_of(k) for k in range(len(stacks))}}
+    found = []
+    for number, stack in enumerate(stacks):
+        own = truths[number] if number in truths else distance.features(stack)
+        found.append(distance.between(own, truths[scene.truth_of(number)]))
+    return np.stack(found)
 
-    A row without a face in more than half of its frames gets None and does not take frames from the others.
-    """
-    usable = [bool(face.found.mean() > 0.5) for face in scene.faces]
-    shared = np.isfinite(scene.poses).all(axis=1)
-    for face, good in zip(scene.faces, usable, strict=True):
-        shared &= face.found | (not good)
+
+def landmark_readings(scene: Scene) -> list[Reading]:
+    """Lips and units of each row against its truth, on the frames where all rows have a face."""
+    shared, usable = shared_frames(scene)
     readings = []
     for number, face in enumerate(scene.faces):
         good = usable[number] and usable[scene.truth_of(number)] and bool(shared.any())

@@ -92,7 +92,7 @@ def _full_root(gaussian: Moments) -> np.ndarray:
     root, ridge = gaussian.root, gaussian.ridge
     if ridge > 0:
         return np.linalg.cholesky(root.T @ root + ridge * np.eye(root.shape[1])).T
-    return np.linalg.qr(root, mode="r") if len(root) > root.shape[1] else root
+    return np.asarray(np.linalg.qr(root, mode="r")) if len(root) > root.shape[1] else root
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 # The 20 lip points 48..67 of the 68-point scheme (iBUG, FAN) in mediapipe's mesh: the outer lip from the person's right
 # corner over the upper lip and back along the lower one, then the inner lip likewise.
 FAN_LIPS = (61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91, 78, 81, 13, 311, 308, 402, 14, 178)
+LIPS_68 = slice(48, 68)
 INNER_LIP_PAIRS = ((82, 87), (13, 14), (312, 317))  # upper and lower edge beside, at and beside the middle
 OUTER_EYE_CORNERS = (33, 263)
 
@@ -21,10 +22,20 @@ def lip_distance(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
     nor rotation is taken out, so it grows with the size of the picture.
     Source: the field's metrics script (TalkingGaussian), there with FAN's points 48..67.
     """
-    lips, other = (set_[:, FAN_LIPS, :2].astype(np.float64) for set_ in (points, truth))
-    lips = lips - lips.mean(axis=1, keepdims=True)
+    return centred_distance(points[:, FAN_LIPS], truth[:, FAN_LIPS])
+
+
+def lip_distance_68(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """LMD as published, [n] px: the same on points 48..67 of FAN's 68, [n, 68, >= 2]."""
+    return centred_distance(points[:, LIPS_68], truth[:, LIPS_68])
+
+
+def centred_distance(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Mean distance of points [n, P, >= 2] when each set is centred by its own mean: [n]."""
+    own, other = (each[..., :2].astype(np.float64) for each in (points, truth))
+    own = own - own.mean(axis=1, keepdims=True)
     other = other - other.mean(axis=1, keepdims=True)
-    return np.linalg.norm(lips - other, axis=-1).mean(axis=-1)
+    return np.asarray(np.linalg.norm(own - other, axis=-1).mean(axis=-1))
 
 
 def eye_distance(points: np.ndarray) -> np.ndarray:

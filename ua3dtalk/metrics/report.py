@@ -16,14 +16,16 @@ from ua3dtalk.errors import DataError
 from ua3dtalk.metrics.confidence import confidence_figures
 from ua3dtalk.metrics.detect import detect_faces
 from ua3dtalk.metrics.emotion import emotion_figures, true_means
-from ua3dtalk.metrics.figures import landmark_readings, perceptual_readings, pixel_readings
+from ua3dtalk.metrics.figures import landmark_readings, pixel_readings
 from ua3dtalk.metrics.image import face_squares, whole
 from ua3dtalk.metrics.lips import head_pose
+from ua3dtalk.metrics.networks import network_readings
+from ua3dtalk.metrics.person import motion_readings
 from ua3dtalk.metrics.picture import draw_metrics
 from ua3dtalk.metrics.rows import Row, collect_rows, compressed_rows, own_frames, read_renders
-from ua3dtalk.metrics.scene import Reading, Scene, entries, write_table
+from ua3dtalk.metrics.scene import EXTRACTORS, Reading, Scene, entries, write_table
+from ua3dtalk.metrics.sets import expression_readings
 from ua3dtalk.metrics.units import openface_error, read_openface
-from ua3dtalk.perceptual import load_perceptual
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic
 
@@ -42,7 +44,7 @@ def write_metrics(
     frames: Path,
     picture: Path,
     landmarker: Path,
-    perceptual: Path,
+    weights: Mapping[str, Path],
     settings: MetricsSettings,
     method: str,
     budget: str,
@@ -57,7 +59,7 @@ def write_metrics(
         renders: folder with test.json, the rows' frames, test.mp4 and truth.mp4.
         out, frames, picture: metrics.json, metrics_frames.csv and a png.
         landmarker: face_landmarker.task.
-        perceptual: weights of `settings.perceptual`.
+        weights: files by figure, as `provenance.metric_weights` names them.
         method, budget, seed: of the run, for the record.
         cost: seconds and memory of the stages, for the record.
         state: stored in the result.
@@ -68,11 +70,12 @@ def write_metrics(
         uncompressed = len(rows)
         rows += compressed_rows(renders, rows, Path(folder))
         scene = look(subject, rows, np.asarray(document["frames"], dtype=int), landmarker)
-        distance = load_perceptual(settings.perceptual, perceptual)
         readings = [
             *pixel_readings(scene),
-            *perceptual_readings(scene, distance, most_frames(settings)),
             *landmark_readings(scene),
+            *motion_readings(scene),
+            *expression_readings(scene, seed, settings.resamples),
+            *network_readings(scene, weights, settings, seed),
             *openface_readings(scene, settings),
         ]
         result = {
@@ -81,7 +84,7 @@ def write_metrics(
             "budget": budget,
             "seed": seed,
             "state": state,
-            **facts(scene, distance.name),
+            **facts(scene, settings.perceptual),
             "rows": entries(scene, readings),
             "speed": document.get("speed", {}),
             "cost": dict(cost),
@@ -111,11 +114,6 @@ def look(subject: Subject, rows: list[Row], test: np.ndarray, landmarker: Path) 
     return Scene(rows, test, faces, regions, head_pose(subject.tracking.world_to_camera[test]), FPS, workers)
 
 
-def most_frames(settings: MetricsSettings) -> dict[str, int]:
-    """How many frames of each region the expensive networks see at most."""
-    return {"frame": settings.perceptual_frames_whole, "face": settings.perceptual_frames_face}
-
-
 def facts(scene: Scene, perceptual: str) -> dict[str, Any]:
     """What was compared and by whom, for the head of the file."""
     return {
@@ -123,11 +121,7 @@ def facts(scene: Scene, perceptual: str) -> dict[str, Any]:
         "test_frames": _ranges(scene.numbers),
         "size": int(scene.regions["frame"][0, 3]),
         "face_side": int(scene.regions["face"][0, 2]),
-        "extractors": {
-            "landmarks": "mediapipe face landmarker",
-            "perceptual": perceptual,
-            "aue": "blendshapes 0..1",
-        },
+        "extractors": {**EXTRACTORS, "perceptual": perceptual},
         "notes": NOTES,
     }
 

@@ -18,6 +18,14 @@ Figures = dict[str, float | int | None]
 Columns = dict[str, np.ndarray]
 
 
+EXTRACTORS = {
+    "landmarks": "mediapipe face landmarker",
+    "aue": "blendshapes 0..1",
+    "efid": "Ledoit-Wolf covariances; interval: 95 %, moving blocks of half a second",
+    "identity": "dlib face recognition, 128 numbers",
+}
+
+
 class Frames(Protocol):
     """One row's frames in their order, however they are stored.
 
@@ -74,6 +82,17 @@ class Scene:
             if k >= last:
                 return
 
+    @property
+    def breaks(self) -> np.ndarray:
+        """Frames that do not follow the one before them, as where one clip's held-out frames end."""
+        return np.flatnonzero(np.diff(self.numbers) != 1) + 1
+
+    def inside_runs(self, values: np.ndarray) -> np.ndarray:
+        """Values [n] that look at both neighbours, nan where one of those is no neighbour in time."""
+        result = values.copy()
+        result[self.breaks] = result[self.breaks - 1] = np.nan
+        return result
+
     def cut(self, region: str, k: int, frame: np.ndarray) -> np.ndarray:
         """The part of frame k that lies in the region."""
         return crop(frame, self.regions[region][k])
@@ -106,6 +125,20 @@ class Reading:
     region: str | None = None
     figures: Figures = field(default_factory=dict)
     columns: Columns = field(default_factory=dict)
+
+
+def shared_frames(scene: Scene) -> tuple[np.ndarray, list[bool]]:
+    """Frames on which figures from landmarks are computed: all rows have a face there.
+
+    Returns:
+        bool [n]; whether each row has a face in more than half of its frames: one that has not gets no figures and
+        takes no frames from the others.
+    """
+    usable = [bool(face.found.mean() > 0.5) for face in scene.faces]
+    shared = np.isfinite(scene.poses).all(axis=1)
+    for face, good in zip(scene.faces, usable, strict=True):
+        shared &= face.found | (not good)
+    return shared, usable
 
 
 def entries(scene: Scene, readings: Sequence[Reading]) -> list[dict[str, object]]:

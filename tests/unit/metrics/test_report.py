@@ -55,7 +55,13 @@ def see(rows: Sequence[Row], blind: dict[str, Sequence[int]]) -> list[Faces]:
             shapes[k, 1] = opening_of(frame) / 10
             if k in blind.get(row.name, ()):
                 points[k], shapes[k] = np.nan, np.nan
-        results.append(Faces(points, shapes, ("_neutral", "jawOpen", *(f"eyeLook{k}" for k in range(50)))))
+        results.append(
+            Faces(
+                points,
+                shapes,
+                ("_neutral", "jawOpen", "eyeBlinkLeft", "eyeBlinkRight", *(f"eyeLook{k}" for k in range(48))),
+            )
+        )
     return results
 
 
@@ -136,7 +142,7 @@ def run(subject: Subject, renders: Path, monkeypatch: pytest.MonkeyPatch) -> Run
             frames=subject.root / "metrics_frames.csv",
             picture=subject.root / "metrics.png",
             landmarker=Path("none"),
-            perceptual=Path("none"),
+            weights={"st_lpips_alex": Path("none")},
             settings=MetricsSettings(**settings),  # type: ignore[arg-type]
             method="baseline",
             budget="demo",

@@ -1,0 +1,84 @@
+"""The command `ua3dtalk`: what is done outside the pipeline.
+
+ua3dtalk evaluate generated.mp4 truth.mp4 --out metrics.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ua3dtalk.errors import InputError, UserError
+from ua3dtalk.workflow import one_line
+
+REGIONS = {"both": ("frame", "face"), "frame": ("frame",), "face": ("face",)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; a mistake of the user's ends as one line."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (UserError, OSError, MemoryError, KeyboardInterrupt) as error:
+        print(f"ua3dtalk: error: {one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All subcommands."""
+    root = argparse.ArgumentParser(prog="ua3dtalk", description="Outside the pipeline: measure any two videos.")
+    commands = root.add_subparsers(required=True, metavar="command")
+    evaluate = commands.add_parser("evaluate", help="figures of a generated video against the truth")
+    evaluate.add_argument("generated", type=Path, help="what was made")
+    evaluate.add_argument("truth", type=Path, help="what it should be")
+    evaluate.add_argument("--out", type=Path, default=Path("metrics.json"), help="where the figures go (%(default)s)")
+    evaluate.add_argument("--region", choices=REGIONS, default="both", help="whole frame, face crop or %(default)s")
+    evaluate.add_argument("--figures", help="groups, joined by commas; all unless given")
+    evaluate.add_argument("--strict", action="store_true", help="refuse other rates, sizes and lengths")
+    evaluate.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 4), help="(%(default)s)")
+    evaluate.set_defaults(run=_evaluate)
+    return root
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    # Before torch is loaded, which reads it once.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(options.threads, 1)))
+    from ua3dtalk.metrics.evaluate import GROUPS, evaluate
+
+    groups = tuple(options.figures.split(",")) if options.figures else GROUPS
+    if unknown := [name for name in groups if name not in GROUPS]:
+        raise InputError(f"--figures: {unknown[0]!r} is no group of figures: choose of {', '.join(GROUPS)}")
+    result = evaluate(
+        generated=options.generated,
+        truth=options.truth,
+        out=options.out,
+        regions=REGIONS[options.region],
+        groups=groups,
+        strict=options.strict,
+        workers=max(options.threads, 1),
+    )
+    for note in result["notes"]:
+        print(f"ua3dtalk: note: {note}", file=sys.stderr)
+    print(table(result))
+
+
+def table(result: dict[str, object]) -> str:
+    """The figures of the generated video as lines: one for each, one column for each region."""
+    rows = [row for row in result["rows"] if row["name"] == "generated"]  # type: ignore[attr-defined]
+    names = dict.fromkeys(key for row in rows for key in row if key not in ("name", "region", "codec", "driven_by"))
+    width = max((len(name) for name in names), default=0)
+    head = f"{'':{width}}  " + "  ".join(f"{row['region']:>10}" for row in rows)
+    lines = [f"{name:{width}}  " + "  ".join(f"{_shown(row.get(name)):>10}" for row in rows) for name in names]
+    return "\n".join([head, *lines])
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else f"{value:.5g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
