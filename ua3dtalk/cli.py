@@ -45,8 +45,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    # Before torch is loaded, which reads it once.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(options.threads, 1)))
+    # Before torch is loaded, which reads them once; threads that wait sleep soon, for the sake of neighbours.
+    os.environ["OMP_NUM_THREADS"] = str(max(options.threads, 1))
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from ua3dtalk.metrics.evaluate import GROUPS, evaluate
 
     groups = tuple(options.figures.split(",")) if options.figures else GROUPS

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from ua3dtalk.metrics.detect import Faces
-from ua3dtalk.metrics.image import ms_ssim, psnr, ssim
+from ua3dtalk.metrics.image import MS_SSIM_LEAST, psnr, similarities
 from ua3dtalk.metrics.lips import eye_distance, gain, lip_distance, mouth_opening, partial_correlation
 from ua3dtalk.metrics.scene import Columns, Figures, Reading, Scene, shared_frames
 from ua3dtalk.metrics.units import blendshape_error
@@ -17,18 +17,17 @@ from ua3dtalk.perceptual import PerceptualDistance, limit_side
 from ua3dtalk.workflow import progress
 
 BATCH = 8
-PIXELS = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
+PIXELS = ("psnr", "ssim", "ms_ssim")
 
 
 def pixel_readings(scene: Scene) -> list[Reading]:
     """PSNR, SSIM and MS-SSIM of each row against its truth, per frame and region."""
-    shape = (len(scene.rows), len(scene))
-    tables = {region: {name: np.full(shape, np.nan) for name in PIXELS} for region in scene.regions}
+    shape = (len(PIXELS), len(scene.rows), len(scene))
+    tables = {region: np.full(shape, np.nan) for region in scene.regions}
 
     def one(task: tuple[str, int, int, np.ndarray, np.ndarray]) -> None:
         region, number, k, shown, wanted = task
-        for name, figure in PIXELS.items():
-            tables[region][name][number, k] = figure(shown, wanted)
+        tables[region][:, number, k] = compare(shown, wanted)
 
     with ThreadPoolExecutor(scene.workers) as pool:
         for k, frames in progress(scene.in_step(), "pixels", len(scene)):
@@ -41,8 +40,15 @@ def pixel_readings(scene: Scene) -> list[Reading]:
         Reading(number, region, _means(columns), columns)
         for region, table in tables.items()
         for number in range(len(scene.rows))
-        for columns in [{name: values[number] for name, values in table.items()}]
+        for columns in [dict(zip(PIXELS, table[:, number], strict=True))]
     ]
+
+
+def compare(shown: np.ndarray, wanted: np.ndarray) -> tuple[float, float, float]:
+    """`PIXELS` of two pictures; what is compared with itself needs no computing."""
+    if shown is wanted:
+        return math.inf, 1.0, 1.0 if min(shown.shape[:2]) >= MS_SSIM_LEAST else math.nan
+    return psnr(shown, wanted), *similarities(shown, wanted)
 
 
 def _means(columns: Columns) -> Figures:
@@ -58,28 +64,36 @@ def evenly(count: int, most: int) -> np.ndarray:
 
 def perceptual_readings(scene: Scene, distance: PerceptualDistance, most: Mapping[str, int]) -> list[Reading]:
     """Mean perceptual distance of each row to its truth over at most `most[region]` frames, evenly taken."""
-    readings = []
-    for region in scene.regions:
-        chosen = evenly(len(scene), most[region])
-        table = np.full((len(scene.rows), len(scene)), np.nan)
-        batch: list[int] = []
-        cuts: list[list[np.ndarray]] = []
-        for k, frames in progress(scene.in_step(chosen), f"{distance.name}, {region}", len(chosen)):
-            batch.append(k)
-            cuts.append([limit_side(scene.cut(region, k, frame)) for frame in frames])
-            if len(batch) == BATCH or k == chosen[-1]:
-                table[:, batch] = _distances(scene, distance, [np.stack(row) for row in zip(*cuts, strict=True)])
-                batch, cuts = [], []
-        readings += [
-            Reading(
-                number,
-                region,
-                {distance.name: float(np.nanmean(values)), "perceptual_frames": len(chosen)},
-                {distance.name: values},
-            )
-            for number, values in enumerate(table)
-        ]
-    return readings
+    chosen = {region: evenly(len(scene), most[region]) for region in scene.regions}
+    tables = {region: np.full((len(scene.rows), len(scene)), np.nan) for region in scene.regions}
+    for region, batch, stacks in _batches(scene, chosen, distance.name):
+        tables[region][:, batch] = _distances(scene, distance, stacks)
+    return [
+        Reading(
+            number,
+            region,
+            {distance.name: float(np.nanmean(values)), "perceptual_frames": len(chosen[region])},
+            {distance.name: values},
+        )
+        for region, table in tables.items()
+        for number, values in enumerate(table)
+    ]
+
+
+def _batches(
+    scene: Scene, chosen: Mapping[str, np.ndarray], label: str
+) -> Iterator[tuple[str, list[int], list[np.ndarray]]]:
+    """(region, frames, of each row their shrunk cuts [n, h, w, 3]) for the chosen frames, in one pass."""
+    waiting: dict[str, dict[int, list[np.ndarray]]] = {region: {} for region in chosen}
+    together = np.unique(np.concatenate(list(chosen.values())))
+    for k, frames in progress(scene.in_step(together), label, len(together)):
+        for region, wanted in chosen.items():
+            if k in wanted:
+                waiting[region][k] = [limit_side(scene.cut(region, k, frame)) for frame in frames]
+            if len(waiting[region]) == BATCH or (waiting[region] and k == together[-1]):
+                batch = waiting[region]
+                yield region, list(batch), [np.stack(row) for row in zip(*batch.values(), strict=True)]
+                waiting[region] = {}
 
 
 def _distances(scene: Scene, distance: PerceptualDistance, stacks: Sequence[np.ndarray]) -> np.ndarray:

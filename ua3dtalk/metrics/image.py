@@ -22,7 +22,12 @@ def unit(image: np.ndarray) -> np.ndarray:
 
 def psnr(image: np.ndarray, truth: np.ndarray) -> float:
     """Peak signal to noise ratio in dB over all pixels and channels; infinite for equal images."""
-    error = float(np.mean((unit(image).astype(np.float64) - unit(truth)) ** 2))
+    import cv2
+
+    if image.dtype == truth.dtype == np.uint8:
+        error = cv2.norm(image, truth, cv2.NORM_L2SQR) / (image.size * 255.0**2)
+    else:
+        error = float(np.mean((unit(image).astype(np.float64) - unit(truth)) ** 2))
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
@@ -33,8 +38,7 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     to scikit-image's ``structural_similarity(gaussian_weights=True, use_sample_covariance=False)``.
     Source: Wang et al. 2004, equation 13.
     """
-    luminance, structure = _similarity(unit(image), unit(truth))
-    return float(np.mean(luminance * structure, dtype=np.float64))
+    return similarities(image, truth, scales=1)[0]
 
 
 def ms_ssim(image: np.ndarray, truth: np.ndarray) -> float:
@@ -46,18 +50,25 @@ def ms_ssim(image: np.ndarray, truth: np.ndarray) -> float:
     Source: Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment", 2003, eq. 7
     and the weights of section 3.2.
     """
+    return similarities(image, truth)[1]
+
+
+def similarities(image: np.ndarray, truth: np.ndarray, scales: int = len(MS_SSIM_WEIGHTS)) -> tuple[float, float]:
+    """`ssim` and `ms_ssim` together, since the first scale is the dearest; `scales` 1 leaves the second nan."""
     x, y = unit(image), unit(truth)
-    if min(x.shape[:2]) < MS_SSIM_LEAST:
-        return math.nan
+    every = scales > 1 and min(x.shape[:2]) >= MS_SSIM_LEAST
     total = np.ones(x.shape[2])
-    for number, weight in enumerate(MS_SSIM_WEIGHTS, start=1):
+    single = math.nan
+    for number, weight in enumerate(MS_SSIM_WEIGHTS if every else MS_SSIM_WEIGHTS[:1]):
         luminance, structure = _similarity(x, y)
-        last = number == len(MS_SSIM_WEIGHTS)
+        if number == 0:
+            single = float(np.mean(luminance * structure, dtype=np.float64))
+        last = number == len(MS_SSIM_WEIGHTS) - 1
         values = luminance * structure if last else structure
         total *= np.maximum(values.mean(axis=(0, 1), dtype=np.float64), 0) ** weight
-        if not last:
+        if every and not last:
             x, y = _halved(x), _halved(y)
-    return float(total.mean())
+    return single, float(total.mean()) if every else math.nan
 
 
 def _similarity(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,17 +22,20 @@ def frechet_readings(scene: Scene, network: FrameFeatures, most: Mapping[str, in
 
     Covariances over n - 1 without shrinkage, as FID is defined.
     """
+    chosen = {region: evenly(len(scene), most[region]) for region in scene.regions}
+    found: dict[str, list[np.ndarray]] = {region: [] for region in scene.regions}
+    together = np.unique(np.concatenate(list(chosen.values())))
+    for k, frames in progress(scene.in_step(together), network.name, len(together)):
+        for region, wanted in chosen.items():
+            if k in wanted:
+                found[region].append(network([scene.cut(region, k, frame) for frame in frames]))
     readings = []
-    for region in scene.regions:
-        chosen = evenly(len(scene), most[region])
-        found: list[np.ndarray] = []
-        for k, frames in progress(scene.in_step(chosen), f"{network.name}, {region}", len(chosen)):
-            found.append(network([scene.cut(region, k, frame) for frame in frames]))
-        features = np.stack(found, axis=1)  # [rows, n, D]
+    for region, each in found.items():
+        features = np.stack(each, axis=1)  # [rows, n, D]
         for number in range(len(scene.rows)):
-            enough = len(chosen) > 1
+            enough = len(each) > 1
             value = frechet_distance(features[number], features[scene.truth_of(number)]) if enough else None
-            readings.append(Reading(number, region, {network.name: value, "frechet_frames": len(chosen)}))
+            readings.append(Reading(number, region, {network.name: value, "frechet_frames": len(each)}))
     return readings
 
 

@@ -56,8 +56,8 @@ def read_openface(path: Path) -> dict[int, np.ndarray]:
 
 
 def openface_error(units: Mapping[int, np.ndarray], truth: Mapping[int, np.ndarray]) -> dict[str, float]:
-    """AUE of two read csv files of one length: `aue_openface_upper`, `aue_openface_lower`."""
-    figures = {}
+    """AUE of two read csv files of one length: `aue_openface`, and its halves `aue_openface_upper`, `..._lower`."""
+    figures: dict[str, float] = {}
     for half, numbers in (("upper", OPENFACE_UPPER), ("lower", OPENFACE_LOWER)):
         first, second = (np.stack([table[number] for number in numbers], axis=1) for table in (units, truth))
         if len(first) != len(second):
@@ -65,4 +65,4 @@ def openface_error(units: Mapping[int, np.ndarray], truth: Mapping[int, np.ndarr
                 f"OpenFace's csv files have {len(first)} and {len(second)} rows: they must cover one video"
             )
         figures[f"aue_openface_{half}"] = squared_error(first, second)
-    return figures
+    return {"aue_openface": sum(figures.values()), **figures}

@@ -16,7 +16,7 @@ from ua3dtalk.config import MetricsSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.frames import frames_at
-from ua3dtalk.metrics import report
+from ua3dtalk.metrics import networks, report
 from ua3dtalk.metrics.detect import Faces
 from ua3dtalk.metrics.image import psnr
 from ua3dtalk.metrics.rows import Row
@@ -33,6 +33,14 @@ FIGURES = {
     "aue",
     "mouth_opening_correlation",
     "mouth_opening_gain",
+    "ms_ssim",
+    "jitter",
+    "jitter_error",
+    "blinks_per_minute",
+    "blink_seconds",
+    f"efid_blendshapes52_n{TEST}",
+    f"efid_blendshapes52_n{TEST}_low",
+    f"efid_blendshapes52_n{TEST}_high",
 }
 
 
@@ -133,7 +141,7 @@ def run(subject: Subject, renders: Path, monkeypatch: pytest.MonkeyPatch) -> Run
             monkeypatch.setattr(report, "draw_metrics", lambda *_: None)
         monkeypatch.setattr(report, "detect_faces", lambda model, rows, workers: see(rows, blind or {}))
         plain = PerceptualDistance("st_lpips_alex", lambda x: [x + 10], [torch.ones(3)])
-        monkeypatch.setattr(report, "load_perceptual", lambda name, weights: plain)
+        monkeypatch.setattr(networks, "load_perceptual", lambda name, weights: plain)
         out = subject.root / "metrics.json"
         report.write_metrics(
             subject=subject,
@@ -188,6 +196,7 @@ def test_the_truth_row_is_perfect_and_ours_is_what_it_was_made(run: Run) -> None
     assert truth["psnr"] is None
     assert truth["ssim"] == 1 and truth["mouth_opening_correlation"] == 1 and truth["mouth_opening_gain"] == 1
     assert truth["lmd_px"] == truth["aue"] == truth["st_lpips_alex"] == 0
+    assert truth["jitter_error"] == truth[f"efid_blendshapes52_n{TEST}"] == 0
     assert ours["mouth_opening_correlation"] > 0.99
     assert ours["mouth_opening_gain"] == pytest.approx(0.5, abs=0.02)
     assert row(result, "ours", "frame")["psnr"] > row(result, "nearest_pose", "frame")["psnr"]

@@ -54,6 +54,7 @@ def test_openface_tables_with_and_without_spaces(tmp_path: Path, separator: str)
     )
     means = dict(zip(UNITS, ((first - second) ** 2).mean(axis=0), strict=True))
     assert errors["aue_openface_upper"] == pytest.approx(sum(means[unit] for unit in OPENFACE_UPPER))
+    assert errors["aue_openface"] == pytest.approx(sum(means.values()))
     assert errors["aue_openface_lower"] == pytest.approx(sum(means[unit] for unit in OPENFACE_LOWER))
 
 
