@@ -81,12 +81,14 @@ use rule render_test as ablation_render with:
 use rule metrics as ablation_metrics with:
     input:
         **BUNDLE,
+        **SYNC,
         rows=f"{RUN}/renders/test.json",
         frames=f"{RUN}/renders/test",
         compressed=[f"{RUN}/renders/test.mp4", f"{RUN}/renders/truth.mp4"],
         landmarker=asset("face_landmarker"),
         weights=figure_weights(),
         deep3d=own_file(CONFIG.stage("metrics").deep3d, "metrics.deep3d"),
+        syncnet=syncnet_weights,
     output:
         metrics=f"{RUN}/metrics.json",
         frames=f"{RUN}/metrics_frames.csv",

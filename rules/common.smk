@@ -1,5 +1,7 @@
 """What the rules share."""
 
+from types import SimpleNamespace
+
 ASSET_OF_FILE = {asset.file: asset for asset in ASSETS}
 
 
@@ -25,6 +27,11 @@ def figure_weights():
     return [asset(name) for name in metric_weights(CONFIG.stage("metrics")).values()]
 
 
+def syncnet_weights(wildcards):
+    """SyncNet's official weights, where its figures are asked for."""
+    return asset("syncnet") if CONFIG.stage("metrics").syncnet else []
+
+
 def of_pooled(stage, *files):
     """Files of the other actors that the stage's setting `pool` names, as a function of wildcards."""
     return lambda wildcards: [
@@ -46,6 +53,16 @@ def own_file(path, key):
     if path and workflow.is_main_process and not Path(path).is_file():
         sys.exit(f"ua3dtalk: config: {key}: no file {path} (looked from {Path.cwd()}); correct the path")
     return path or []
+
+
+# What lip sync is measured with, where there is an actor to learn it from.
+SYNC_NET = "results/.shared/sync_local.safetensors"
+SYNC = {"sync": SYNC_NET, "audio_offset": "results/{actor}/audio_offset.json"} if CONFIG.sync_actors else {}
+
+
+def source_clips_of(actor):
+    """`source_clips` of an actor by name."""
+    return source_clips(SimpleNamespace(actor=actor))
 
 
 # A run of the ablation.
@@ -94,7 +111,18 @@ def all_runs(wildcards):
 
 def release_state(wildcards):
     """Of all that the folder is made from; no other stage reads it, so it is no row of the table of stages."""
-    before = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech", "priors", "emotion")
+    before = (
+        "decode",
+        "sound",
+        "landmarks",
+        "regions",
+        "tracking",
+        "expression",
+        "layers",
+        "speech",
+        "priors",
+        "emotion",
+    )
     return digest(
         [
             STATES.code("ua3dtalk.release.export"),

@@ -1,5 +1,7 @@
 """The built-in actor: a talking head of nobody, with known ground truth."""
 
+REHEARSAL = "results/.shared/rehearsal.npz"
+
 
 rule builtin_actor:
     """Make the clips of a built-in actor, one for each emotion, and the truth that belongs to them."""
@@ -29,3 +31,27 @@ rule builtin_actor:
         state=state_of("builtin_actor"),
     script:
         "../workflow_scripts/builtin_actor.py"
+
+
+rule rehearse:
+    """Let the built-in actor say more in other voices, heard but not drawn: lip sync is learned from it."""
+    output:
+        rehearsal=REHEARSAL,
+        picture=report(
+            "results/.shared/pictures/rehearse.png",
+            caption="captions/rehearse.rst",
+            category="shared",
+        ),
+    log:
+        "results/.shared/logs/rehearse.log",
+    benchmark:
+        "results/.shared/benchmarks/rehearse.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        state=lambda wildcards: STATES.of("rehearse", next(iter(CONFIG.actors))),
+    script:
+        "../workflow_scripts/rehearse.py"

@@ -29,14 +29,13 @@ rule locate:
 
 
 rule decode:
-    """Decode to 25 fps by time, crop, resize; sound to 16 kHz mono of the same length."""
+    """Decode to 25 fps by time, crop, resize."""
     input:
         clips=source_clips,
         crop="results/{actor}/crop.json",
     output:
         clips="results/{actor}/clips.json",
         video="results/{actor}/video.npy",
-        audio="results/{actor}/audio.wav",
         picture=report(
             "results/{actor}/pictures/decode.png",
             caption="captions/decode.rst",
@@ -55,3 +54,32 @@ rule decode:
         state=state_of("decode"),
     script:
         "../workflow_scripts/decode.py"
+
+
+rule sound:
+    """Sound of the clips, 16 kHz mono as long as the picture, moved where it does not fit the lips."""
+    input:
+        sources=source_clips,
+        clips="results/{actor}/clips.json",
+        measured="results/{actor}/audio_offset.json" if CONFIG.stage("sound").fix_audio_offset else [],
+    output:
+        audio="results/{actor}/audio.wav",
+        record="results/{actor}/sound.json",
+        picture=report(
+            "results/{actor}/pictures/sound.png",
+            caption="captions/sound.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/sound.log",
+    benchmark:
+        "results/{actor}/benchmarks/sound.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        state=state_of("sound"),
+    script:
+        "../workflow_scripts/sound.py"

@@ -5,12 +5,14 @@ rule metrics:
     """Figures of the renders, of the truth itself and of three trivial opponents."""
     input:
         **BUNDLE,
+        **SYNC,
         rows="results/{actor}/renders/test.json",
         frames="results/{actor}/renders/test",
         compressed=["results/{actor}/renders/test.mp4", "results/{actor}/renders/truth.mp4"],
         landmarker=asset("face_landmarker"),
         weights=figure_weights(),
         deep3d=own_file(CONFIG.stage("metrics").deep3d, "metrics.deep3d"),
+        syncnet=syncnet_weights,
     output:
         metrics="results/{actor}/metrics.json",
         frames="results/{actor}/metrics_frames.csv",

@@ -66,6 +66,19 @@ class MediaSettings(Settings):
     max_seconds: float = Field(3600, gt=0, description="longest clip that is accepted, s")
     max_pixels: int = Field(8192 * 8192, gt=0, description="largest source frame that is accepted, px")
     margin: float = Field(1.0, gt=0, le=4, description="scales the crop around head and shoulders")
+    fix_audio_offset: bool = Field(
+        False,
+        description="move the sound of clips that are off by more than a frame; `clips[].audio_offset` goes before",
+    )
+
+
+class SyncSettings(Settings):
+    """The local lip sync net, which measures how well lips fit speech and by how much a clip's sound is off."""
+
+    train_on: tuple[str, ...] = Field(
+        (), description="actors whose training frames the sync net learns from, besides the built-in one"
+    )
+    iterations: int = Field(400, ge=1, description="of the sync net's training")
 
 
 class FaceSettings(Settings):
@@ -118,6 +131,7 @@ class MetricsSettings(Settings):
     openface_csv: str | None = Field(
         None, description="OpenFace's table of the held-out frames, for AUE as published; `{row}` is truth, ours, ..."
     )
+    syncnet: bool = Field(False, description="also Sync-C and Sync-D as published, with SyncNet's official weights")
 
 
 class AblationSettings(Settings):
@@ -154,9 +168,13 @@ FROM_BACKENDS = {
 # The section of the config that a stage reads.
 SECTION_OF_STAGE = {
     "builtin_actor": "demo",
+    "rehearse": "demo",
     "locate": "media",
     "decode": "media",
     "landmarks": "face",
+    "train_sync": "sync",
+    "audio_offset": "sync",
+    "sound": "media",
     "regions": "face",
     "tracking": "face",
     "expression": "face",
@@ -186,6 +204,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         "backends": BackendSettings,
         "demo": DemoSettings,
         "media": MediaSettings,
+        "sync": SyncSettings,
         "face": FaceSettings,
         "speech": SpeechSettings,
         "priors": priors,
@@ -203,6 +222,7 @@ class ClipEntry(Settings):
 
     path: str = Field(min_length=1, pattern=r"^[^{}\n]+$")  # Snakemake takes braces for wildcards, always
     emotion: str | None = Field(None, min_length=1)
+    audio_offset: float | None = Field(None, ge=-10, le=10)  # s by which the sound is moved; negative: it was late
 
 
 @dataclass(frozen=True)
@@ -220,6 +240,11 @@ class Actor:
     def emotions(self) -> tuple[str | None, ...]:
         """The label of each clip, None where the config gives none."""
         return BUILTIN_EMOTIONS if self.builtin else tuple(clip.emotion for clip in self.clips)
+
+    @property
+    def audio_offsets(self) -> tuple[float | None, ...]:
+        """Seconds by which each clip's sound is moved, None where the config says nothing."""
+        return (None,) * len(BUILTIN_EMOTIONS) if self.builtin else tuple(clip.audio_offset for clip in self.clips)
 
 
 @dataclass(frozen=True)
@@ -251,6 +276,12 @@ class Config:
         """The other actors whose training frames a stage may learn from, in the order of its setting `pool`."""
         names = getattr(self.sections[SECTION_OF_STAGE[stage]], "pool", ())
         return tuple(name for name in dict.fromkeys(names) if name != actor)
+
+    @property
+    def sync_actors(self) -> tuple[str, ...]:
+        """The actors that the local sync net learns from: built-in ones and those of `sync.train_on`."""
+        builtin = (name for name, actor in self.actors.items() if actor.builtin)
+        return tuple(dict.fromkeys([*builtin, *self.sections["sync"].train_on]))  # type: ignore[attr-defined]
 
 
 def load_config(raw: Mapping[str, Any]) -> Config:
@@ -288,7 +319,13 @@ def _load(raw: Mapping[str, Any]) -> Config:
         raise ConfigError(f"seed: found {_show(seed)}; give a whole number from 0 to 2147483647")
     actors = _actors(raw.get("actors"))
     _check_pools(sections, actors)
-    return Config(actors, method, budget, seed, sections)
+    config = Config(actors, method, budget, seed, sections)
+    if sections["media"].fix_audio_offset and not config.sync_actors:
+        raise ConfigError(
+            "media.fix_audio_offset: nothing to learn lip sync from; add `May: {clips: builtin}` to actors, "
+            "or name actors in sync.train_on"
+        )
+    return config
 
 
 def preset_names(kind: Literal["method", "budget"]) -> list[str]:
@@ -342,9 +379,10 @@ def _actors(raw: Any) -> dict[str, Actor]:
 def _check_pools(sections: Mapping[str, BaseModel], actors: Mapping[str, Actor]) -> None:
     """A stage can learn only from actors that the config has."""
     for section, settings in sections.items():
-        for index, name in enumerate(getattr(settings, "pool", ())):
-            if name not in actors:
-                raise ConfigError(f"{section}.pool[{index}]: found {_show(name)}; {_choice(name, list(actors))}")
+        for key in ("pool", "train_on"):
+            for index, name in enumerate(getattr(settings, key, ())):
+                if name not in actors:
+                    raise ConfigError(f"{section}.{key}[{index}]: found {_show(name)}; {_choice(name, list(actors))}")
 
 
 def _actor(name: Any, value: Any) -> Actor:

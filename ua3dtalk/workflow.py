@@ -132,6 +132,23 @@ class Job:
         return self._checked.actors[self.actor].emotions
 
     @cached_property
+    def audio_offsets(self) -> tuple[float | None, ...]:
+        """Seconds by which the sound of each of the actor's clips is moved, None where the config says nothing."""
+        return self._checked.actors[self.actor].audio_offsets
+
+    @cached_property
+    def sync_subjects(self) -> tuple[Subject, ...]:
+        """The bundles of the actors that lip sync is learned from."""
+        from ua3dtalk.subject import Subject
+
+        return tuple(Subject(RESULTS / name) for name in self._checked.sync_actors)
+
+    @cached_property
+    def sync_offsets(self) -> tuple[tuple[float | None, ...], ...]:
+        """`audio_offsets` of each of them."""
+        return tuple(self._checked.actors[name].audio_offsets for name in self._checked.sync_actors)
+
+    @cached_property
     def _checked(self) -> Config:
         from ua3dtalk.config import load_config
 

@@ -11,7 +11,6 @@ with job(snakemake) as run:
         crop=Path(snakemake.input.crop),
         out_clips=Path(snakemake.output.clips),
         out_video=Path(snakemake.output.video),
-        out_audio=Path(snakemake.output.audio),
         picture=Path(snakemake.output.picture),
         settings=run.settings,
         state=run.state,

@@ -121,3 +121,18 @@ def test_whatever_yaml_gives_is_accepted_or_one_line(raw: dict) -> None:
         load_config({"actors": MAY, **raw})
     except ConfigError as error:
         assert len(str(error).splitlines()) == 1
+
+
+def test_offsets_of_clips_and_who_lip_sync_is_learned_from() -> None:
+    actors = {**MAY, "a": {"clips": ["a.mp4", {"path": "b.mp4", "audio_offset": -0.2}]}}
+    config = load_config({"actors": actors, "sync": {"train_on": ["a", "May"]}})
+    assert config.actors["a"].audio_offsets == (None, -0.2)
+    assert config.actors["May"].audio_offsets == (None, None, None)
+    assert config.sync_actors == ("May", "a")
+    assert load_config({"actors": {"a": {"clips": ["a.mp4"]}}}).sync_actors == ()
+    with pytest.raises(ConfigError, match=r"^actors.a.clips\[0\].audio_offset: found 'late'"):
+        load_config({"actors": {"a": {"clips": [{"path": "b.mp4", "audio_offset": "late"}]}}})
+    with pytest.raises(ConfigError, match=r"^sync.train_on\[0\]: found 'Mai'; did you mean May\?$"):
+        load_config({"actors": MAY, "sync": {"train_on": ["Mai"]}})
+    with pytest.raises(ConfigError, match=r"^media.fix_audio_offset: nothing to learn lip sync from"):
+        load_config({"actors": {"a": {"clips": ["a.mp4"]}}, "media": {"fix_audio_offset": True}})

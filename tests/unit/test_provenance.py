@@ -178,3 +178,33 @@ def test_a_damaged_memory_of_digests_is_forgotten(tmp_path: Path) -> None:
     memory.write_text("{")
     (tmp_path / "a").write_text("a")
     assert len(FileDigests(memory).of(tmp_path / "a")) == 64
+
+
+def test_a_shared_stage_depends_on_the_actors_that_it_learns_from(root: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.mp4").write_text(name)
+
+    def state(stage: str = "train_sync", actor: str = "a", a: object = "a.mp4", **changes: object) -> str:
+        actors = {"May": {"clips": "builtin"}, "a": {"clips": [a]}, "b": {"clips": ["b.mp4"]}}
+        return States(load_config({"actors": actors, **changes}), root, root / "workflow_scripts", tmp_path).of(
+            stage, actor
+        )
+
+    alone, with_a = state(), state(sync={"train_on": ["a"]})
+    moved = {"path": "a.mp4", "audio_offset": 0.2}
+    assert alone == state(actor="b") == state(a=moved) == state(seed=7), "made once, from the built-in actor"
+    assert alone != state(demo={"seconds": 12})
+    assert with_a != alone and with_a != state(a=moved, sync={"train_on": ["a"]})
+    assert state("audio_offset", "b") != state("audio_offset", "b", sync={"train_on": ["a"]}), "the net is another"
+    assert state("sound", "b") == state("sound", "b", sync={"train_on": ["a"]}), "but the sound is taken as it is"
+    fixed = state("sound", "b", media={"fix_audio_offset": True})
+    assert fixed != state("sound", "b", media={"fix_audio_offset": True}, sync={"train_on": ["a"]}), "unless it moves"
+    assert state("decode") == state("decode", media={"fix_audio_offset": True}) == state("decode", a=moved)
+    assert state("sound") != state("sound", a=moved)
+
+
+def test_nothing_depends_on_lip_sync_that_cannot_be_learned(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("a")
+    config_of = load_config({"actors": {"a": {"clips": ["a.mp4"]}}})
+    before = States(config_of, root, root / "workflow_scripts", tmp_path).ingredients("metrics", "a")["before"]
+    assert not {"train_sync", "audio_offset"} & set(before) and "sound" in before

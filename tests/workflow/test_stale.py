@@ -15,15 +15,17 @@ from ua3dtalk.provenance import STAGES, below, closure
 
 ACTORS = ("May", "anna")
 ALL = frozenset(STAGES)
+SHARED = frozenset(name for name, stage in STAGES.items() if stage.shared)
+ONCE = SHARED | {"builtin_actor"}  # shared stages are made from the built-in actor alone
 
 
 def expected_of_users(root: Path, module: str) -> Counter[str]:
     """Jobs of the stages that run a module, and of all below them; only the built-in actor has its own stage."""
-    jobs: Counter[str] = Counter()
-    for actor in ACTORS:
-        names = [name for name, stage in STAGES.items() if module in closure(root, stage.module)]
-        jobs += Counter(below(*(name for name in names if name != "builtin_actor" or actor == "May")))
-    return jobs
+    names = [name for name, stage in STAGES.items() if module in closure(root, stage.module)]
+    of_may = below(*names)
+    # Anna's stages read what the shared ones make of May's.
+    of_anna = below(*(name for name in names if name != "builtin_actor"), *(of_may & SHARED)) - ONCE
+    return Counter(of_may) + Counter(of_anna)
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def edited(path: Path, change: Callable[[str], str]) -> Iterator[None]:
 
 
 def expected(stages: frozenset[str], actors: tuple[str, ...] = ACTORS) -> Counter[str]:
-    names = [(stage, actor) for stage in stages for actor in actors if stage != "builtin_actor" or actor == "May"]
+    names = [(stage, actor) for stage in stages for actor in actors if stage not in ONCE or actor == "May"]
     return Counter(stage for stage, _ in names)
 
 
@@ -107,6 +109,9 @@ def test_an_edit_of_the_native_sources(workflow: Workflow) -> None:
         ("backends={landmarks: face-alignment}", below("landmarks")),
         ("media={size: 320}", below("decode")),
         ("media={margin: 1.2}", below("locate")),
+        ("media={fix_audio_offset: true}", below("sound")),
+        ("sync={iterations: 3}", below("train_sync")),
+        ("metrics={syncnet: true}", {"metrics"}),
         ("training={mouth: {iterations: 77}}", below("train_mouth")),
         ("training={face: {iterations: 77}}", below("train_face")),
         ("training={fuse: {iterations: 77}}", below("train_fuse")),
@@ -130,7 +135,7 @@ def test_a_clip_replaced_by_an_older_file(workflow: Workflow) -> None:
     clip = workflow.folder / "clips/c.mp4"
     with edited(clip, lambda text: text[::-1]):
         os.utime(clip, (1, 1))
-        assert workflow.stale() == expected(ALL - {"builtin_actor"}, ("anna",))
+        assert workflow.stale() == expected(ALL, ("anna",))
     assert workflow.stale() == {}
 
 
@@ -138,7 +143,13 @@ def test_a_label_of_emotion(workflow: Workflow) -> None:
     with_label = workflow.config[0].replace("'clips/c.mp4'", "{path: clips/c.mp4, emotion: happy}")
     assert with_label != workflow.config[0]
     changed = Workflow(workflow.folder, [with_label])
-    assert changed.stale() == expected(ALL - {"builtin_actor"}, ("anna",))
+    assert changed.stale() == expected(ALL, ("anna",))
+
+
+def test_an_offset_of_a_clip_moves_its_sound_alone(workflow: Workflow) -> None:
+    moved = workflow.config[0].replace("'clips/c.mp4'", "{path: clips/c.mp4, audio_offset: -0.2}")
+    changed = Workflow(workflow.folder, [moved])
+    assert changed.stale() == expected(below("sound", "audio_offset"), ("anna",))
 
 
 def test_another_weight_behind_the_same_name(workflow: Workflow) -> None:

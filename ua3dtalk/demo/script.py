@@ -125,7 +125,7 @@ def _perform(frames: int, voice: Voice) -> Performance:
     return Performance(
         sound,
         voice.rate,
-        tuple(_close_gaps(spoken, frames / FPS)),
+        tuple(close_gaps(spoken, frames / FPS)),
         emotion,
         tuple(stretch.emotion for stretch in SCRIPT),
         tuple(pairwise(borders)),
@@ -156,7 +156,7 @@ def _speak(stretch: Stretch, sound: np.ndarray, start: float, end: float, voice:
     return found
 
 
-def _close_gaps(spoken: list[Phoneme], end: float) -> list[Phoneme]:
+def close_gaps(spoken: list[Phoneme], end: float) -> list[Phoneme]:
     """Pauses between, before and behind the sounds, so that the times cover the clip."""
     out: list[Phoneme] = []
     now = 0.0

@@ -1,4 +1,4 @@
-"""The stage that turns an actor's clips into the bundle's frames and sound."""
+"""The stage that turns an actor's clips into the bundle's frames; their sound is `media.sound`'s."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ import numpy as np
 
 from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import DataError, InputError
-from ua3dtalk.media.audio import aligned_audio, write_wav
 from ua3dtalk.media.frames import Square, frames_at, sample_frames
 from ua3dtalk.media.picture import SOURCE_HEIGHT, contact_sheet
 from ua3dtalk.media.probe import probe
 from ua3dtalk.media.rows import RowWriter
-from ua3dtalk.subject import FPS, SAMPLES_PER_FRAME, split_point
+from ua3dtalk.subject import FPS, split_point
 from ua3dtalk.workflow import atomic
 
 PROGRESS_SECONDS = 5.0
@@ -31,11 +30,10 @@ MISSING_SHARE = 0.05
 
 @dataclass(frozen=True)
 class _Part:
-    """One clip of crop.json and where its sound begins on its own clock."""
+    """One clip of crop.json and how long its picture lasts."""
 
     entry: dict[str, Any]
     crop: Square
-    start: float
     seconds: float
 
 
@@ -44,31 +42,26 @@ def decode_clips(
     crop: Path,
     out_clips: Path,
     out_video: Path,
-    out_audio: Path,
     picture: Path,
     settings: MediaSettings,
     state: str,
 ) -> None:
-    """Cut, resize and lay an actor's clips end to end: 25 frames a second by time, 16 kHz mono of T/25 s.
+    """Cut, resize and lay an actor's clips end to end: 25 frames a second by time.
 
     Args:
         crop: crop.json with the clips and one square each, in px of the upright source.
         out_clips: clips.json.
         out_video: video.npy uint8 [T, size, size, 3] RGB.
-        out_audio: audio.wav, 16 bit, T * 640 samples.
-        picture: png with the crops, twelve frames and the sound.
+        picture: png with the crops and twelve frames.
         settings: side of the frames, limits.
         state: hash that is written into clips.json.
     Raises:
         InputError, DataError: a clip is not what it was when the crop was made, or cannot be decoded.
     """
     parts = [_part(entry, settings) for entry in _entries(crop)]
-    with atomic(out_video) as video_file, atomic(out_audio) as audio_file:
+    with atomic(out_video) as video_file:
         lengths = _write_video(video_file, parts, settings)
-        envelope = _write_audio(audio_file, parts, lengths)
-        firsts = [sum(lengths[:number]) for number in range(len(lengths))]
-        video = np.load(video_file, mmap_mode="r")
-        contact_sheet(picture, video, envelope, firsts, list(_sources(parts, settings)))
+        contact_sheet(picture, np.load(video_file, mmap_mode="r"), list(_sources(parts, settings)))
     with atomic(out_clips) as clips_file:
         clips_file.write_text(json.dumps(_document(parts, lengths, settings, state), indent=1) + "\n")
 
@@ -89,7 +82,7 @@ def _part(entry: dict[str, Any], settings: MediaSettings) -> _Part:
     with open(path, "rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != entry["sha256"]:
             raise DataError(f"{path} has changed since its crop was made: run again, or delete crop.json")
-    return _Part(entry, Square.near(*entry["crop"]), found.video_start, found.duration)
+    return _Part(entry, Square.near(*entry["crop"]), found.duration)
 
 
 def _write_video(path: Path, parts: list[_Part], settings: MediaSettings) -> list[int]:
@@ -113,23 +106,6 @@ def _write_video(path: Path, parts: list[_Part], settings: MediaSettings) -> lis
                 )
             lengths.append(length)
     return lengths
-
-
-def _write_audio(path: Path, parts: list[_Part], lengths: list[int]) -> np.ndarray:
-    """Write the sound of all clips, exactly as long as the picture; returns the peak in each frame, [T]."""
-    envelope = np.zeros(sum(lengths), np.float32)
-
-    def blocks() -> Iterator[np.ndarray]:
-        position = 0
-        for part, length in zip(parts, lengths, strict=True):
-            for block in aligned_audio(part.entry["path"], part.start, length * SAMPLES_PER_FRAME):
-                frames = (position + np.arange(len(block))) // SAMPLES_PER_FRAME
-                np.maximum.at(envelope, frames, np.abs(block))
-                position += len(block)
-                yield block
-
-    write_wav(path, blocks())
-    return envelope
 
 
 def _sources(parts: list[_Part], settings: MediaSettings) -> Iterator[tuple[np.ndarray, float, Square]]:

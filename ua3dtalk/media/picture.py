@@ -1,4 +1,4 @@
-"""What was decoded, at a glance: frames through time over the sound's envelope, and the crop in its source."""
+"""What was decoded, at a glance: frames through time and the crop in its source; the sound's envelope."""
 
 from __future__ import annotations
 
@@ -20,19 +20,15 @@ INK, PAPER, ACCENT = (40, 44, 52), (250, 250, 248), (214, 90, 49)
 def contact_sheet(
     path: Path,
     video: np.ndarray,
-    envelope: np.ndarray,
-    starts: Sequence[int],
     sources: Sequence[tuple[np.ndarray, float, Square]],
 ) -> None:
     """Write one png.
 
     Args:
         video: uint8 [T, H, W, 3].
-        envelope: [T] peak of the sound in each frame, 0..1.
-        starts: first frame of each clip.
         sources: for up to four clips (small upright frame, px of it for one source px, crop).
     """
-    sheet = Image.new("RGB", (COLUMNS * TILE, SOURCE_HEIGHT + ROWS * TILE + WAVE_HEIGHT), PAPER)
+    sheet = Image.new("RGB", (COLUMNS * TILE, SOURCE_HEIGHT + ROWS * TILE), PAPER)
     draw = ImageDraw.Draw(sheet)
     x = 0
     for picture, scale, crop in sources:
@@ -46,7 +42,29 @@ def contact_sheet(
         left, top = place % COLUMNS * TILE, SOURCE_HEIGHT + place // COLUMNS * TILE
         sheet.paste(tile, (left, top))
         draw.text((left + 4, top + 4), str(index), fill=ACCENT)
-    _wave(draw, envelope, starts, indices, SOURCE_HEIGHT + ROWS * TILE)
+    with atomic(path) as temporary:
+        sheet.save(temporary)
+
+
+def sound_sheet(path: Path, envelope: np.ndarray, starts: Sequence[int], moves: Sequence[float]) -> None:
+    """Write one png of the sound over time.
+
+    Args:
+        envelope: [T] peak of the sound in each frame, 0..1.
+        starts: first frame of each clip.
+        moves: seconds by which each clip's sound was moved.
+    """
+    width = COLUMNS * TILE
+    sheet = Image.new("RGB", (width, WAVE_HEIGHT), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    columns = np.linspace(0, len(envelope), width + 1).astype(int)
+    for x in range(width):
+        peak = float(envelope[columns[x] : max(columns[x + 1], columns[x] + 1)].max(initial=0))
+        draw.line((x, WAVE_HEIGHT * (0.5 - 0.45 * peak), x, WAVE_HEIGHT * (0.5 + 0.45 * peak) + 1), fill=INK)
+    for first, move in zip(starts, moves, strict=True):
+        border = first / len(envelope) * width
+        draw.line((border, 0, border, WAVE_HEIGHT), fill=ACCENT, width=2)
+        draw.text((border + 5, 2), f"moved by {move:+.3f} s" if move else "as it is", fill=ACCENT)
     with atomic(path) as temporary:
         sheet.save(temporary)
 
@@ -58,18 +76,3 @@ def _source(picture: np.ndarray, scale: float, crop: Square) -> Image.Image:
     left, top, side = (value * scale * zoom for value in (crop.left, crop.top, crop.side))
     ImageDraw.Draw(image).rectangle((left, top, left + side, top + side), outline=ACCENT, width=2)
     return image
-
-
-def _wave(draw: ImageDraw.ImageDraw, envelope: np.ndarray, starts: Sequence[int], marks: np.ndarray, top: int) -> None:
-    """Sound over time as vertical lines; clip borders and the shown frames marked."""
-    width, middle = COLUMNS * TILE, top + WAVE_HEIGHT / 2
-    columns = np.linspace(0, len(envelope), width + 1).astype(int)
-    for x in range(width):
-        peak = float(envelope[columns[x] : max(columns[x + 1], columns[x] + 1)].max(initial=0))
-        draw.line((x, middle - peak * WAVE_HEIGHT * 0.45, x, middle + peak * WAVE_HEIGHT * 0.45 + 1), fill=INK)
-    for first in starts:
-        border = first / len(envelope) * width
-        draw.line((border, top, border, top + WAVE_HEIGHT), fill=ACCENT, width=2)
-    for index in marks:
-        mark = (index + 0.5) / len(envelope) * width
-        draw.line((mark, top, mark, top + 6), fill=ACCENT)

@@ -25,6 +25,7 @@ from ua3dtalk.metrics.picture import draw_metrics
 from ua3dtalk.metrics.rows import Row, collect_rows, compressed_rows, own_frames, read_renders
 from ua3dtalk.metrics.scene import EXTRACTORS, Reading, Scene, entries, write_table
 from ua3dtalk.metrics.sets import expression_readings
+from ua3dtalk.metrics.sync import read_offsets, sync_readings
 from ua3dtalk.metrics.units import openface_error, read_openface
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic
@@ -51,6 +52,9 @@ def write_metrics(
     seed: int,
     cost: Mapping[str, Any],
     state: str,
+    sync: Path | None = None,
+    audio_offset: Path | None = None,
+    syncnet: Path | None = None,
 ) -> None:
     """Compare the rendered held-out frames, and three trivial opponents, with the truth.
 
@@ -63,6 +67,8 @@ def write_metrics(
         method, budget, seed: of the run, for the record.
         cost: seconds and memory of the stages, for the record.
         state: stored in the result.
+        sync, audio_offset: the local sync net and what it says of the source clips; None leaves the figures out.
+        syncnet: SyncNet's official weights; None leaves its figures out.
     """
     document = read_renders(subject, renders)
     with TemporaryDirectory(prefix="ua3dtalk-") as folder:
@@ -77,6 +83,7 @@ def write_metrics(
             *expression_readings(scene, seed, settings.resamples),
             *network_readings(scene, weights, settings, seed),
             *openface_readings(scene, settings),
+            *sync_readings(scene, rows, subject, sync, syncnet),
         ]
         result = {
             "actor": subject.name,
@@ -89,6 +96,7 @@ def write_metrics(
             "speed": document.get("speed", {}),
             "cost": dict(cost),
             **_head_figures(subject, renders, document, scene, rows, landmarker),
+            **({} if audio_offset is None else {"audio_offset": read_offsets(audio_offset)}),
         }
         draw_metrics(picture, rows[:uncompressed], scene.faces[:uncompressed], scene.regions["face"], result)
         write_table(frames, scene, readings)
