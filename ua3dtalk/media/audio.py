@@ -25,14 +25,25 @@ def read_audio(path: Path | str, rate: int = AUDIO_RATE) -> np.ndarray:
     Raises:
         InputError: unreadable, or no sound in it.
     """
-    blocks = list(_timed_blocks(path, rate))
+    blocks = list(sound_blocks(path, rate))
     if not blocks:
         raise InputError(f"{path} has no readable sound: name a file with an audio track")
-    first = blocks[0][0]
-    samples = np.zeros(max(position - first + len(block) for position, block in blocks), np.float32)
-    for position, block in blocks:
-        samples[max(position - first, 0) : position - first + len(block)] = block[max(first - position, 0) :]
-    return np.clip(samples, -1, 1)
+    return np.concatenate(blocks)
+
+
+def sound_blocks(path: Path | str, rate: int = AUDIO_RATE) -> Iterator[np.ndarray]:
+    """The same in blocks, as they are decoded: memory does not grow with the length. Holes are silence."""
+    done, first = 0, None
+    for position, block in _timed_blocks(path, rate):
+        first = position if first is None else first
+        position -= first
+        block = block[max(done - position, 0) :]  # a second time
+        position = max(position, done)
+        if not len(block):
+            continue
+        yield from _silence(position - done, rate)
+        yield np.clip(block, -1, 1)
+        done = position + len(block)
 
 
 def aligned_audio(path: Path | str, start: float, length: int, rate: int = AUDIO_RATE) -> Iterator[np.ndarray]:

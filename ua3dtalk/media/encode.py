@@ -12,6 +12,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 
 from ua3dtalk.errors import InputError
+from ua3dtalk.media.samples import Samples
 from ua3dtalk.subject import AUDIO_RATE, FPS
 from ua3dtalk.workflow import atomic
 
@@ -23,7 +24,7 @@ def write_video(
     path: Path | str,
     frames: Iterable[np.ndarray],
     fps: float = FPS,
-    audio: np.ndarray | None = None,
+    audio: Samples | None = None,
     rate: int = AUDIO_RATE,
     crf: float = 18,
     preset: str = "veryfast",
@@ -34,7 +35,7 @@ def write_video(
         path: .mp4, written atomically.
         frames: uint8 [H, W, 3] RGB of one size; an odd side grows by one repeated row or column.
         fps: frames a second.
-        audio: float32 [n] mono in -1..1, or None; longer than the picture it is cut, shorter it ends early.
+        audio: float32 [n] mono in -1..1 (an array, or a `Sound` on disk), or None; longer than the picture it is cut, shorter it ends early.
         rate: of the audio.
         crf: constant quality, 0 lossless .. 51; preset: of libx264.
     Returns:
@@ -96,7 +97,7 @@ def _picture(frame: np.ndarray, index: int) -> av.VideoFrame:
 class _Sound:
     """The sound track, written as far as the picture has come."""
 
-    def __init__(self, container: OutputContainer, samples: np.ndarray, rate: int) -> None:
+    def __init__(self, container: OutputContainer, samples: Samples, rate: int) -> None:
         self.container, self.samples, self.rate, self.done = container, samples, rate, 0
         self.stream = container.add_stream("aac", rate=rate, layout="mono")
         self.stream.bit_rate = AUDIO_BIT_RATE

@@ -13,7 +13,7 @@ from ua3dtalk.speech.clips import check_length, clip_samples
 from ua3dtalk.speech.files import read_features
 from ua3dtalk.speech.mel import log_mel
 from ua3dtalk.speech.picture import draw_speech
-from ua3dtalk.speech.whisper import encode_clip, load_encoder, position_share
+from ua3dtalk.speech.whisper import ENCODER, encode_clip, load_encoder, position_share
 from ua3dtalk.subject import Clip, Subject
 from ua3dtalk.workflow import atomic, progress
 
@@ -41,7 +41,7 @@ def extract_features(
     else:
         if model is None:
             raise AssetError("the Whisper model's folder was not given")
-        features, encoder = _encode_clips(model, samples, clips), "whisper-base"
+        features, encoder = _encode_clips(model, samples, clips), ENCODER
     with atomic(out) as temporary:
         np.savez(temporary, features=features, mel=mel, encoder=np.array(encoder), state=np.array(state))
     draw_speech(picture, samples, features, mel, clips, encoder)

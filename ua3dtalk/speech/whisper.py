@@ -19,6 +19,7 @@ import numpy as np
 from ua3dtalk.errors import AssetError
 from ua3dtalk.subject import SAMPLES_PER_FRAME, TOKENS_PER_FRAME
 
+ENCODER = "whisper-base"  # its name in speech.npz
 WINDOW_TOKENS = 1500  # the 30 s that the encoder was trained on
 MARGIN_TOKENS = 250  # 5 s of a window's inner end that are context only
 SAMPLES_PER_TOKEN = SAMPLES_PER_FRAME // TOKENS_PER_FRAME

@@ -1,0 +1,149 @@
+"""A trained head that says any sound: frames as they are rendered, however long it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ua3dtalk.media.samples import Samples
+from ua3dtalk.rendering.compose import backdrop, to_bytes
+from ua3dtalk.rendering.controls import ControlTrack, Track
+from ua3dtalk.rendering.ears import Ears, Passage
+from ua3dtalk.rendering.head import Controls, Head
+from ua3dtalk.rendering.renderer import HeadRenderer
+from ua3dtalk.rendering.upper_face import fit_upper_face
+from ua3dtalk.splat.camera import Camera
+from ua3dtalk.splat.rasterise import Backend
+from ua3dtalk.subject import SAMPLES_PER_FRAME, Speech, Subject
+
+
+@dataclass(frozen=True)
+class Stance:
+    """Where the head is in a frame: the camera that sees it, and torso and plate behind it, [H, W, 3] in 0..1."""
+
+    camera: Camera
+    background: Tensor
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame: what drove it, where the head was, its picture uint8 [H, W, 3], what was heard there."""
+
+    controls: Controls
+    stance: Stance
+    picture: np.ndarray
+    heard: HeardFrame
+
+
+@dataclass(frozen=True)
+class HeardFrame:
+    """Of one frame: probability that somebody speaks, root mean square of the samples, how new the speech is,
+    probabilities [L] of the emotions, how far the blink's action unit is on (0..5)."""
+
+    spoken: float
+    loudness: float
+    novelty: float
+    emotions: np.ndarray
+    blink: float
+
+
+def to_and_fro(first: int, stop: int, frame: int) -> int:
+    """The frame of first .. stop - 1 that is shown as the frame-th when they are played forwards, backwards and so on."""
+    count = stop - first
+    step = frame % (2 * count)
+    return first + (step if step < count else 2 * count - 1 - step)
+
+
+class Replay:
+    """Head and torso move as they did in the actor's longest run of training frames, played to and fro.
+
+    Nothing of a held-out frame is seen. Any function of a frame's number that gives a `Stance` can stand in its place.
+    """
+
+    def __init__(self, subject: Subject, device: torch.device) -> None:
+        self.subject, self.device = subject, device
+        self.clip = max(subject.clips, key=lambda clip: clip.test_first - clip.first)
+        self._plate = torch.from_numpy(subject.plate.copy()).to(device)
+
+    def __call__(self, frame: int) -> Stance:
+        source = to_and_fro(self.clip.first, self.clip.test_first, frame)
+        tracking = self.subject.tracking
+        viewmat, K = (torch.from_numpy(a[source].astype(np.float32)) for a in (tracking.world_to_camera, tracking.K))
+        height, width = self._plate.shape[:2]
+        camera = Camera(viewmat.to(self.device), K.to(self.device), width, height)
+        torso = torch.from_numpy(np.array(self.subject.torso[source])).to(self.device)
+        return Stance(camera, backdrop(self._plate, torso))
+
+
+class Driver:
+    """Drives one head.
+
+    Args:
+        subject, head: the actor, and the head on its device.
+        ears: what listens to the sound.
+        stances: where the head is in the k-th frame.
+        seed: of blinks and brows.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        head: Head,
+        ears: Ears,
+        stances: Callable[[int], Stance],
+        seed: int,
+        device: torch.device,
+        backend: Backend = "auto",
+    ) -> None:
+        self.subject, self.head, self.ears, self.stances, self.device = subject, head, ears, stances, device
+        self.seed = seed
+        self.renderer = HeadRenderer(head, device, backend)
+
+    def __call__(self, sound: Samples) -> Iterator[Shown]:
+        """Frame after frame of a sound of whole frames."""
+        units = self.upper_face(len(sound) // SAMPLES_PER_FRAME)
+        for passage in self.ears.passages(sound):
+            yield from self._frames(passage, units)
+
+    def upper_face(self, count: int) -> np.ndarray:
+        """Action units [count, 6] that a model of the training frames makes up."""
+        runs = [np.arange(clip.first, clip.test_first) for clip in self.subject.clips]
+        model = fit_upper_face(self.subject.expression.action_units.astype(np.float64), runs)
+        return model.sample(count, np.random.default_rng(self.seed))
+
+    def _frames(self, passage: Passage, units: np.ndarray) -> Iterator[Shown]:
+        rows = slice(passage.start, passage.start + passage.clip.length)
+        track = replace(passage.track, action_units=units[rows])
+        controls = self.controls(passage, track)
+        for row in passage.inner:
+            given, stance = controls(row), self.stances(passage.start + row)
+            picture = to_bytes(self.renderer(stance.camera, given, stance.background)).cpu().numpy()
+            heard = HeardFrame(
+                float(passage.spoken[row]),
+                float(passage.loudness[row]),
+                1.0 if track.novelty is None else float(track.novelty[row]),
+                passage.emotions[row],
+                float(track.action_units[row, 5]),
+            )
+            yield Shown(given, stance, picture, heard)
+
+    def controls(self, passage: Passage, track: Track) -> ControlTrack:
+        """Controls of the passage's rows."""
+        saying = saying_instead(self.subject, passage)
+        return ControlTrack(saying, track, self.head.face.net.encoder is not None, self.device)
+
+    def deviation(self, shown: Shown) -> np.ndarray:
+        """Predicted deviation [H, W] of a frame's colours (0..1), for a head with beliefs."""
+        with torch.no_grad():
+            return np.asarray(self.renderer.variance(shown.stance.camera, shown.controls).sqrt().cpu().numpy())
+
+
+def saying_instead(subject: Subject, passage: Passage) -> Subject:
+    """The actor's bundle with a passage in place of its own clips and speech."""
+    other = Subject(subject.root)
+    other.clips, other.speech = (passage.clip,), passage.speech
+    return other
