@@ -53,9 +53,12 @@ wildcard_constraints:
 
 
 rule all:
-    """Figures of every actor of the config."""
+    """Figures of every actor of the config, and of every voice that they are to say."""
     input:
         expand("results/{actor}/metrics.json", actor=CONFIG.actors),
+        expand(
+            "results/{actor}/cross/{voice}/cross.json", actor=CONFIG.actors, voice=CONFIG.stage("cross_drive").voices
+        ),
 
 
 include: "rules/common.smk"
@@ -68,6 +71,7 @@ include: "rules/speech.smk"
 include: "rules/training.smk"
 include: "rules/rendering.smk"
 include: "rules/metrics.smk"
+include: "rules/cross.smk"
 include: "rules/release.smk"
 include: "rules/ablation.smk"
 

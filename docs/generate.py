@@ -118,6 +118,8 @@ def _kind(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in inner)
     if origin in (typing.Union, types.UnionType):
         return " or ".join("nothing" if part is type(None) else _kind(part) for part in inner)
+    if origin is dict:
+        return f"{_kind(inner[0])}: {_kind(inner[1])}, any number"
     if origin in (tuple, list):
         return f"list of {_kind(inner[0])}"
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
@@ -129,6 +131,8 @@ def _shown(value: Any) -> str:
         return "[" + ", ".join(_shown(item) for item in value) + "]"
     if value is None:
         return "null"
+    if value == {}:
+        return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -155,7 +159,7 @@ def _all_before(name: str) -> set[str]:
 
 
 RULE_FILES = (
-    "assets", "demo", "media", "face", "speech", "training", "rendering", "metrics", "release", "ablation",
+    "assets", "demo", "media", "face", "speech", "training", "rendering", "metrics", "cross", "release", "ablation",
 )  # fmt: skip
 PAGES = {"configuration.md": configuration, "rules.md": rules}
 

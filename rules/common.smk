@@ -133,6 +133,31 @@ def release_state(wildcards):
     )
 
 
+def cross_state(wildcards):
+    """Of what the head says; the sound counts by its content. No stage of the table reads it, so it is no row there."""
+    return digest(
+        [
+            STATES.code("ua3dtalk.rendering.cross"),
+            STATES.adapter("cross_drive"),
+            STATES.content(CONFIG.stage("cross_drive").voices[wildcards.voice]),
+            STATES.of("train_fuse", wildcards.actor),
+            CONFIG.seed,
+        ]
+    )
+
+
+def cross_metrics_state(wildcards):
+    return digest(
+        [
+            STATES.code("ua3dtalk.metrics.cross"),
+            STATES.adapter("cross_metrics"),
+            cross_state(wildcards),
+            STATES.of("render_test", wildcards.actor),
+            [CONFIG.method, CONFIG.budget],
+        ]
+    )
+
+
 def reference_route(wildcards):
     """What the authors' nets read, and their files; one that is missing is told by the job, which knows its origin."""
     settings = CONFIG.stage("priors", wildcards.actor)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ua3dtalk.errors import ConfigError
 
@@ -147,6 +147,26 @@ class AblationSettings(Settings):
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="each method is trained with each of them")
 
 
+class CrossSettings(Settings):
+    """Cross-driving: foreign voices that every actor says, each into `results/{actor}/cross/{voice}/`."""
+
+    voices: dict[str, str] = Field({}, description="name: file; any file with sound that ffmpeg reads, a video too")
+    device: str = "auto"
+    rasteriser: Literal["auto", "reference", "native", "gsplat"] = "auto"
+
+    @field_validator("voices")
+    @classmethod
+    def _usable(cls, voices: dict[str, str]) -> dict[str, str]:
+        for name, path in voices.items():
+            if not ACTOR_NAME.fullmatch(name):
+                raise ValueError(f"name {name!r} with 1 to 64 letters, digits, _ and -, a letter or digit first")
+            if not path or set(path) & set("{}\n"):
+                raise ValueError(f"the file of {name} needs a path without {{, }} and line breaks")
+        if len({name.lower() for name in voices}) < len(voices):
+            raise ValueError("two names differ in case only; rename one")
+        return voices
+
+
 class ReleaseSettings(Settings):
     """The data folder of the released UA-3DTalk."""
 
@@ -163,6 +183,8 @@ FROM_BACKENDS = {
     ("training", "rasteriser"): "rasteriser",
     ("rendering", "device"): "device",
     ("rendering", "rasteriser"): "rasteriser",
+    ("cross", "device"): "device",
+    ("cross", "rasteriser"): "rasteriser",
 }
 
 # The section of the config that a stage reads.
@@ -188,6 +210,8 @@ SECTION_OF_STAGE = {
     "train_fuse": "training",
     "render_test": "rendering",
     "metrics": "metrics",
+    "cross_drive": "cross",
+    "cross_metrics": "cross",
     "release": "release",
     "ablation": "ablation",
 }
@@ -212,6 +236,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         "training": training,
         "rendering": RenderingSettings,
         "metrics": MetricsSettings,
+        "cross": CrossSettings,
         "release": ReleaseSettings,
         "ablation": AblationSettings,
     }

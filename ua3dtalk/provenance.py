@@ -220,10 +220,10 @@ class States:
         if entry.pool:  # a list: in which order the actors are pooled may change the result
             found["pooled"] = [self._before(entry, other) for other in self.config.pooled(stage, actor)]
         if stage == "locate":
-            found["clips"] = [[self._digests.of(self.folder / clip.path), clip.emotion] for clip in clips]
+            found["clips"] = [[self.content(clip.path), clip.emotion] for clip in clips]
         for field in FILES_IN_SETTINGS:
             if settings.get(field):
-                found[field] = self._digests.of(self.folder / settings[field])
+                found[field] = self.content(settings[field])
         if entry.seeded:
             found["seed"] = self.config.seed
         if stage == "metrics":  # which names them
@@ -249,6 +249,10 @@ class States:
         name = "train_branch" if stage in ("train_mouth", "train_face") else stage
         path = self.scripts / f"{name}.py"
         return digest(normalised(ast.parse(path.read_bytes()))) if path.exists() else ""
+
+    def content(self, path: str) -> str:
+        """sha256 of a file that the config names; empty where there is none."""
+        return self._digests.of(self.folder / path)
 
     @cached_property
     def _digests(self) -> FileDigests:

@@ -35,7 +35,8 @@ def write_video(
         path: .mp4, written atomically.
         frames: uint8 [H, W, 3] RGB of one size; an odd side grows by one repeated row or column.
         fps: frames a second.
-        audio: float32 [n] mono in -1..1 (an array, or a `Sound` on disk), or None; longer than the picture it is cut, shorter it ends early.
+        audio: float32 [n] mono in -1..1 (an array, or a `Sound` on disk), or None; longer than the picture it is cut,
+            shorter it ends early.
         rate: of the audio.
         crf: constant quality, 0 lossless .. 51; preset: of libx264.
     Returns:

@@ -18,7 +18,7 @@ from ua3dtalk.rendering.renderer import HeadRenderer
 from ua3dtalk.rendering.upper_face import fit_upper_face
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.rasterise import Backend
-from ua3dtalk.subject import SAMPLES_PER_FRAME, Speech, Subject
+from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,17 @@ class Stance:
 
     camera: Camera
     background: Tensor
+
+
+@dataclass(frozen=True)
+class HeardFrame:
+    """Of one frame: probability that somebody speaks, root mean square of the samples, how new the speech is (1: as the
+    actor's own), probabilities [L] of the emotions."""
+
+    spoken: float
+    loudness: float
+    novelty: float
+    emotions: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -39,20 +50,8 @@ class Shown:
     heard: HeardFrame
 
 
-@dataclass(frozen=True)
-class HeardFrame:
-    """Of one frame: probability that somebody speaks, root mean square of the samples, how new the speech is,
-    probabilities [L] of the emotions, how far the blink's action unit is on (0..5)."""
-
-    spoken: float
-    loudness: float
-    novelty: float
-    emotions: np.ndarray
-    blink: float
-
-
 def to_and_fro(first: int, stop: int, frame: int) -> int:
-    """The frame of first .. stop - 1 that is shown as the frame-th when they are played forwards, backwards and so on."""
+    """Which of the frames first .. stop - 1 is shown when they are played forwards, backwards and so on."""
     count = stop - first
     step = frame % (2 * count)
     return first + (step if step < count else 2 * count - 1 - step)
@@ -127,7 +126,6 @@ class Driver:
                 float(passage.loudness[row]),
                 1.0 if track.novelty is None else float(track.novelty[row]),
                 passage.emotions[row],
-                float(track.action_units[row, 5]),
             )
             yield Shown(given, stance, picture, heard)
 

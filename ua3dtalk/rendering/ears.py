@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from ua3dtalk.errors import ConfigError
-from ua3dtalk.field.conditioners import LipReader
 from ua3dtalk.media.samples import Samples
 from ua3dtalk.rendering.controls import Track, evened, heard, lip_shapes_of, read_lips, told
 from ua3dtalk.rendering.head import Head

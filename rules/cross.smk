@@ -1,0 +1,77 @@
+"""Cross-driving: the trained head says foreign voices, which the config names."""
+
+VOICES = CONFIG.stage("cross_drive").voices
+SAID = "results/{actor}/cross/{voice}"
+
+ASKED_VOICES = {found[1] for word in sys.argv if (found := re.match(r"results/[^/]+/cross/([^/]+)", word))}
+if workflow.is_main_process and (unheard := sorted(ASKED_VOICES - set(VOICES))):
+    sys.exit(
+        f"ua3dtalk: config: cross.voices.{unheard[0]}: no such voice; "
+        f"add it to config.yaml: cross: {{voices: {{{unheard[0]}: speech.wav}}}}"
+    )
+
+
+wildcard_constraints:
+    voice="|".join(VOICES) or "(?!)",
+
+
+rule cross_drive:
+    """Let the head say a foreign voice: everything that drives it is heard anew, poses come from training frames."""
+    input:
+        **BUNDLE,
+        **SEEN,
+        **{f"{stage}_model": f"results/{{actor}}/model/{stage}.safetensors" for stage in SEEN},
+        model="results/{actor}/model/fused.safetensors",
+        whisper=asset("whisper_base"),
+        voice=lambda wildcards: own_file(VOICES[wildcards.voice], f"cross.voices.{wildcards.voice}"),
+    output:
+        drive=f"{SAID}/drive.json",
+        frames=directory(f"{SAID}/frames"),
+        video=f"{SAID}/driven.mp4",
+    log:
+        "results/{actor}/logs/cross_drive_{voice}.log",
+    benchmark:
+        "results/{actor}/benchmarks/cross_drive_{voice}.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+    params:
+        state=cross_state,
+    script:
+        "../workflow_scripts/cross_drive.py"
+
+
+rule cross_metrics:
+    """Figures of a head that says a foreign voice: no truth exists, its training frames say what is usual."""
+    input:
+        **SEEN,
+        clips="results/{actor}/clips.json",
+        sound="results/{actor}/audio.wav",
+        landmarks="results/{actor}/landmarks.npz",
+        drive=f"{SAID}/drive.json",
+        frames=f"{SAID}/frames",
+        video=f"{SAID}/driven.mp4",
+        renders="results/{actor}/renders/test",
+        landmarker=asset("face_landmarker"),
+    output:
+        figures=f"{SAID}/cross.json",
+        picture=report(
+            f"{SAID}/cross.png",
+            caption="captions/cross_metrics.rst",
+            category="{actor}",
+        ),
+    log:
+        "results/{actor}/logs/cross_metrics_{voice}.log",
+    benchmark:
+        "results/{actor}/benchmarks/cross_metrics_{voice}.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+    params:
+        state=cross_metrics_state,
+    script:
+        "../workflow_scripts/cross_metrics.py"

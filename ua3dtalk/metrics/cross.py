@@ -1,0 +1,213 @@
+"""The stage that measures cross-driving: no truth exists, so the actor's own training frames say what is usual."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ua3dtalk.errors import DataError
+from ua3dtalk.face.landmarker import FaceLandmarker
+from ua3dtalk.media.frames import frames_at
+from ua3dtalk.metrics.cross_picture import draw_cross
+from ua3dtalk.metrics.detect import Faces, settle
+from ua3dtalk.metrics.image import crop, face_squares
+from ua3dtalk.metrics.lips import mouth_opening
+from ua3dtalk.rendering.cross import HEARD
+from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
+from ua3dtalk.workflow import atomic, progress
+
+SILENT = 0.1  # probability of speech under which nobody speaks, as long as it lasts
+SILENT_AROUND = 6  # frames: lips still move so shortly before and after speech
+CLOSED = 0.1  # of the speaking range: an opening under it is a closed mouth
+LOWEST, HIGHEST = 5, 95  # percentiles that are a range
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Of the actor's training frames: opening [n] of the mouth (inner lips over eye distance), loudness [n]."""
+
+    opening: np.ndarray
+    loudness: np.ndarray
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Lowest and highest opening while speaking."""
+        low, high = np.percentile(self.opening, (LOWEST, HIGHEST))
+        return float(low), float(high)
+
+
+def measure_cross(
+    *,
+    subject: Subject,
+    drive: Path,
+    own_deviation: Path,
+    landmarker: Path,
+    out: Path,
+    picture: Path,
+    method: str,
+    budget: str,
+    seed: int,
+    state: str,
+) -> None:
+    """Write cross.json and its picture.
+
+    Args:
+        subject: clips, audio, landmarks and, where the head has them, priors are read.
+        drive: drive.json of `cross_drive`, beside what it names.
+        own_deviation: deviation.npy of the actor's held-out frames; absent for a head without beliefs.
+        landmarker: face_landmarker.task.
+        method, budget, seed: of the run, for the record.
+    """
+    document = _read(drive)
+    folder = drive.parent
+    frames = np.load(folder / document["files"]["frames"], mmap_mode="r")
+    heard = _read_heard(folder / document["files"]["frames"])
+    usual = usual_of(subject)
+    height, width = frames.shape[1:3]
+    film = (each[:height, :width] for each in frames_at(folder / document["files"]["video"]))
+    sources: Mapping[str, Iterator[np.ndarray]] = {"none": iter(frames), "h264": islice(film, len(frames))}
+    faces = {
+        codec: find_faces(landmarker, progress(source, f"landmarks, codec {codec}", len(frames)))
+        for codec, source in sources.items()
+    }
+    figures = {codec: seen_figures(found, heard, usual) for codec, found in faces.items()}
+    told = novelty_figures(heard, document["views"], subject) | deviation_figures(
+        subject, folder / document["files"].get("deviation", "none"), own_deviation, faces["none"]
+    )
+    result = {
+        "actor": subject.name,
+        "method": method,
+        "budget": budget,
+        "seed": seed,
+        "state": state,
+        "voice": document["voice"],
+        "frames": len(frames),
+        "size": [width, height],
+        "driven_by": document["driven_by"],
+        "files": document["files"],
+        "figures": _rounded(figures["none"] | told),
+        "figures_h264": _rounded(figures["h264"]),
+        "emotions": heard_emotions(heard, document["labels"]),
+        "speed": {"frames_per_second": document["frames_per_second"]},
+    }
+    draw_cross(picture, frames, faces["none"], heard, usual.range, result)
+    with atomic(out) as temporary:
+        temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+def find_faces(landmarker: Path, frames: Iterator[np.ndarray]) -> Faces:
+    """Landmarks of frames uint8 [H, W, 3]."""
+    with FaceLandmarker(landmarker, video=True) as found:
+        return settle(found, frames)
+
+
+def usual_of(subject: Subject) -> Usual:
+    """Of the training frames in which a face was found."""
+    train = subject.train_frames[subject.landmarks.valid[subject.train_frames]]
+    samples = subject.audio().reshape(-1, SAMPLES_PER_FRAME)[train]
+    return Usual(mouth_opening(subject.landmarks.points[train]), np.sqrt(np.square(samples).mean(1)))
+
+
+def seen_figures(faces: Faces, heard: Mapping[str, np.ndarray], usual: Usual) -> Figures:
+    """What the frames show: whether the mouth moves as far as the actor's, with the sound, and rests in silence."""
+    found = faces.found
+    figures: Figures = {"frames_without_face": int((~found).sum())}
+    opening = mouth_opening(faces.points)
+    low, high = usual.range
+    silent = silent_frames(heard["spoken"])
+    figures["silent_share"] = float(silent.mean())
+    figures["closed_in_silence"] = _share(opening[silent & found] <= low + CLOSED * (high - low))
+    figures["mouth_opening_low"], figures["mouth_opening_high"] = _range(opening[found])
+    figures["mouth_opening_low_own"], figures["mouth_opening_high_own"] = low, high
+    figures["mouth_opening_loudness_correlation"] = loudness_correlation(opening[found], heard["loudness"][found])
+    figures["mouth_opening_loudness_correlation_own"] = loudness_correlation(usual.opening, usual.loudness)
+    return figures
+
+
+def silent_frames(spoken: np.ndarray) -> np.ndarray:
+    """bool [n]: nobody speaks in the frame nor shortly before or after; spoken [n]: probability of speech."""
+    loud = np.convolve(spoken >= SILENT, np.ones(2 * SILENT_AROUND + 1), "full")[SILENT_AROUND : -SILENT_AROUND or None]
+    return np.asarray(loud < 0.5)
+
+
+def loudness_correlation(opening: np.ndarray, loudness: np.ndarray) -> float | None:
+    """Of the mouth's opening [n] with the logarithm of the loudness [n]; None where either stands still."""
+    level = np.log(loudness + 1e-4)  # -80 dB of full scale: digital silence is not infinitely far from a quiet room
+    if len(opening) < 3 or opening.std() < 1e-9 or level.std() < 1e-9:
+        return None
+    return float(np.corrcoef(opening, level)[0, 1])
+
+
+def novelty_figures(heard: Mapping[str, np.ndarray], views: list[str], subject: Subject) -> Figures:
+    """How new the speech is, beside the actor's own held-out speech; nothing for a head without priors."""
+    if "lip_expression" not in views:
+        return {}
+    own = np.maximum(subject.priors.novelty[subject.test_frames], 1)
+    return {"novelty": float(heard["novelty"].mean()), "novelty_own": float(own.mean())}
+
+
+def heard_emotions(heard: Mapping[str, np.ndarray], labels: list[str]) -> dict[str, float]:
+    """Mean probability of each label of emotion that was listened for."""
+    return {label: round(float(p), 4) for label, p in zip(labels, heard["emotions"].mean(0), strict=True)}
+
+
+def deviation_figures(subject: Subject, maps: Path, own: Path, faces: Faces) -> Figures:
+    """Mean predicted deviation (colours 0..1) inside the face's square, and of the actor's own held-out speech."""
+    if not (maps.is_file() and own.is_file() and faces.found.any()):
+        return {}
+    test = subject.test_frames
+    points = np.where(subject.landmarks.valid[test, None, None], subject.landmarks.points[test], np.nan)
+    figures = {"deviation": mean_deviation(maps, faces.points)}
+    if np.isfinite(points).any():
+        figures["deviation_own"] = mean_deviation(own, points)
+    return figures
+
+
+def mean_deviation(path: Path, points: np.ndarray) -> float:
+    """Over the face squares of maps float16 [n, H, W] with landmarks [n, P, >= 2] (nan: no face)."""
+    maps = np.load(path, mmap_mode="r")
+    squares = face_squares(points, maps.shape[1:3])
+    cuts = (crop(each, square) for each, square in zip(maps, squares, strict=True))
+    return float(np.mean([cut.astype(np.float32).mean() for cut in cuts]))
+
+
+def _share(flags: np.ndarray) -> float | None:
+    return float(flags.mean()) if len(flags) else None
+
+
+def _range(values: np.ndarray) -> tuple[float | None, float | None]:
+    if not len(values):
+        return None, None
+    low, high = np.percentile(values, (LOWEST, HIGHEST))
+    return float(low), float(high)
+
+
+def _rounded(figures: Figures) -> Figures:
+    return {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in figures.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+        if not {"voice", "files", "views", "labels", "driven_by", "frames_per_second"} <= document.keys():
+            raise ValueError("keys are missing")
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
+    return document
+
+
+def _read_heard(frames: Path) -> dict[str, np.ndarray]:
+    path = frames.with_name(HEARD)
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {name: data[name] for name in ("spoken", "loudness", "novelty", "emotions")}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error

@@ -1,0 +1,107 @@
+"""The stage of cross-driving: a foreign voice in, a film of the actor saying it out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from ua3dtalk.config import CrossSettings
+from ua3dtalk.device import choose_device
+from ua3dtalk.media.encode import write_video
+from ua3dtalk.media.rows import RowWriter
+from ua3dtalk.media.samples import store_sound
+from ua3dtalk.rendering.drive import Driver, Replay, Shown
+from ua3dtalk.rendering.ears import Ears
+from ua3dtalk.rendering.head import load_head
+from ua3dtalk.rendering.uncertainty import DEVIATION, coloured
+from ua3dtalk.subject import FPS, Subject
+from ua3dtalk.workflow import atomic, progress
+
+SOUND, FRAMES, HEARD, FILM = "sound.wav", "driven.npy", "heard.npz", "deviation.mp4"
+
+
+def cross_drive(
+    *,
+    subject: Subject,
+    model: Path,
+    whisper: Path,
+    voice: Path,
+    folder: Path,
+    out: Path,
+    settings: CrossSettings,
+    seed: int,
+    state: str,
+) -> None:
+    """Let a trained head say a foreign voice.
+
+    Args:
+        subject: the actor; model: its head; whisper: folder of the speech encoder.
+        voice: any file with sound.
+        folder: takes sound.wav, driven.npy uint8 [n, H, W, 3], heard.npz, for a head with beliefs deviation.npy
+            float16 [n, H, W] and deviation.mp4; its neighbour driven.mp4 is the film with sound.
+        out: drive.json, which says what was driven by what.
+        seed: of blinks and brows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sound = store_sound(voice, folder / SOUND)
+    device = choose_device(settings.device)
+    head = load_head(model).to(device)
+    ears = Ears(subject, head, whisper)
+    driver = Driver(subject, head, ears, Replay(subject, device), seed, device, settings.rasteriser)
+    start = time.perf_counter()
+    write_frames(folder, driver, progress(driver(sound), voice.name, sound.frames))
+    seconds = time.perf_counter() - start
+    files = {"video": "driven.mp4", "frames": f"{folder.name}/{FRAMES}", "sound": f"{folder.name}/{SOUND}"}
+    write_video(folder.parent / "driven.mp4", iter(np.load(folder / FRAMES, mmap_mode="r")), audio=sound)
+    if head.uncertain:
+        write_video(folder / FILM, coloured(np.load(folder / DEVIATION, mmap_mode="r")), audio=sound)
+        files |= {"deviation": f"{folder.name}/{DEVIATION}", "deviation_video": f"{folder.name}/{FILM}"}
+    document = {
+        "state": state,
+        "voice": {"path": str(voice), "sha256": _sha256(voice), "seconds": round(sound.frames / FPS, 2)},
+        "frames": sound.frames,
+        "driven_by": ["audio", "replayed_pose", "modelled_blinks"],
+        "views": list(head.views),
+        "labels": list(ears.labels),
+        "files": files,
+        "frames_per_second": round(sound.frames / seconds, 1),
+    }
+    with atomic(out) as temporary:
+        temporary.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def write_frames(folder: Path, driver: Driver, shown: Iterable[Shown]) -> None:
+    """Frames as they come, their deviation where the head knows it, and what was heard."""
+    height, width = driver.subject.plate.shape[:2]
+    heard = []
+    with ExitStack() as stack:
+        frames = _rows(stack, folder / FRAMES, (height, width, 3), np.uint8)
+        maps = _rows(stack, folder / DEVIATION, (height, width), np.float16) if driver.head.uncertain else None
+        for each in shown:
+            frames.append(each.picture)
+            heard.append(each.heard)
+            if maps is not None:
+                maps.append(driver.deviation(each).astype(np.float16))
+    with atomic(folder / HEARD) as temporary:
+        np.savez(
+            temporary,
+            spoken=np.array([each.spoken for each in heard], np.float32),
+            loudness=np.array([each.loudness for each in heard], np.float32),
+            novelty=np.array([each.novelty for each in heard], np.float32),
+            emotions=np.array([each.emotions for each in heard], np.float32),
+        )
+
+
+def _rows(stack: ExitStack, path: Path, shape: tuple[int, ...], dtype: type) -> RowWriter:
+    return stack.enter_context(RowWriter(stack.enter_context(atomic(path)), shape, dtype))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

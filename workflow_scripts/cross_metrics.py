@@ -1,0 +1,21 @@
+"""Rule cross_metrics."""
+
+from pathlib import Path
+
+from ua3dtalk.workflow import job
+
+with job(snakemake) as run:
+    from ua3dtalk.metrics.cross import measure_cross
+
+    measure_cross(
+        subject=run.subject,
+        drive=Path(snakemake.input.drive),
+        own_deviation=Path(snakemake.input.renders) / "deviation.npy",
+        landmarker=Path(snakemake.input.landmarker),
+        out=Path(snakemake.output.figures),
+        picture=Path(snakemake.output.picture),
+        method=run.method,
+        budget=run.budget,
+        seed=run.seed,
+        state=run.state,
+    )
