@@ -7,6 +7,7 @@ head turns slowly, the eyes blink, the torso slides.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -191,3 +192,30 @@ def _write_clips(root: Path, frames: int, size: int) -> None:
     }
     document = {"state": "0", "fps": FPS, "size": size, "frames": frames, "clips": [clip]}
     (root / "clips.json").write_text(json.dumps(document))
+
+
+def corrupted(subject: Subject, folder: Path, *, speech: bool = False) -> Subject:
+    """The subject with nonsense in its held-out frames: all but what the audio tells, or the audio."""
+    root = Path(shutil.copytree(subject.root, folder / "corrupted"))
+    first, rng = int(subject.test_frames[0]), np.random.default_rng(9)
+
+    def spoil(name: str, *keys: str, per_frame: int = 1) -> None:
+        with np.load(root / name) as data:
+            arrays = {key: data[key] for key in data.files}
+        for key in keys:
+            array = arrays[key]
+            array[first * per_frame :] = rng.uniform(0, 1, array[first * per_frame :].shape).astype(array.dtype)
+        np.savez(root / name, **arrays)
+
+    if speech:
+        spoil("speech.npz", "features", per_frame=2)
+        spoil("speech.npz", "mel", per_frame=4)
+        return Subject(root)
+    spoil("tracking.npz", "world_to_camera", "residual", "K")
+    spoil("expression.npz", "coefficients", "action_units", "mouth_opening", "blink")
+    spoil("landmarks.npz", "points", "blendshapes")
+    for name in ("video.npy", "regions.npy", "layers/torso.npy"):
+        frames = np.load(root / name)
+        frames[first:] = rng.integers(0, 255, frames[first:].shape)
+        np.save(root / name, frames)
+    return Subject(root)
