@@ -141,7 +141,7 @@ def silent_frames(spoken: np.ndarray) -> np.ndarray:
 def loudness_correlation(opening: np.ndarray, loudness: np.ndarray) -> float | None:
     """Of the mouth's opening [n] with the logarithm of the loudness [n]; None where either stands still."""
     level = np.log(loudness + 1e-4)  # -80 dB of full scale: digital silence is not infinitely far from a quiet room
-    if len(opening) < 3 or opening.std() < 1e-9 or level.std() < 1e-9:
+    if len(opening) < 3 or opening.std() < 1e-6 or level.std() < 1e-6:
         return None
     return float(np.corrcoef(opening, level)[0, 1])
 

@@ -67,10 +67,8 @@ def test_it_says_what_it_hears(hearing_subject: Subject, make_head: MakeHead, ba
 
 
 def test_the_seed_moves_eyes_not_lips(hearing_subject: Subject, make_head: MakeHead, babble: Babble) -> None:
-    one, other = (
-        driver(hearing_subject, make_head(hearing_subject), 1),
-        driver(hearing_subject, make_head(hearing_subject), 2),
-    )
+    head = make_head(hearing_subject)
+    one, other = driver(hearing_subject, head, 1), driver(hearing_subject, head, 2)
     assert np.array_equal(one.upper_face(80), driver(hearing_subject, head, 1).upper_face(80))
     assert not np.array_equal(one.upper_face(80), other.upper_face(80))
     for a, b in zip(one(babble(5)), other(babble(5)), strict=True):
