@@ -101,8 +101,10 @@ def torso_layer(frame: np.ndarray, regions: np.ndarray) -> np.ndarray:
     distance, index = nearest(source)
     fill = take(frame, index) * np.power(SHADE, distance / scale)[..., None]
     # Nearest colours come in stripes; a blur of what was filled alone takes them away.
-    blurred = cv2.blur(np.where(torso[..., None], frame, fill).astype(np.float32), (5, 5))
-    layer[under, :3] = np.clip(np.round(blurred[under]), 0, 255)
+    blurred = cv2.blur(np.where(source[..., None], frame, fill).astype(np.float32), (5, 5))
+    # The rim too: where another expression or pose draws the chin back, its outline would be left on the neck.
+    covered = under | (torso & ~source)
+    layer[covered, :3] = np.clip(np.round(blurred[covered]), 0, 255)
     layer[under, 3] = 255
     return layer
 
