@@ -26,8 +26,10 @@ rule cross_drive:
         voice=lambda wildcards: own_file(VOICES[wildcards.voice], f"cross.voices.{wildcards.voice}"),
     output:
         drive=f"{SAID}/drive.json",
-        frames=directory(f"{SAID}/frames"),
         video=f"{SAID}/driven.mp4",
+        frames=f"{SAID}/driven.npy",
+        heard=f"{SAID}/heard.npz",
+        sound=f"{SAID}/sound.wav",
     log:
         "results/{actor}/logs/cross_drive_{voice}.log",
     benchmark:
@@ -51,8 +53,10 @@ rule cross_metrics:
         sound="results/{actor}/audio.wav",
         landmarks="results/{actor}/landmarks.npz",
         drive=f"{SAID}/drive.json",
-        frames=f"{SAID}/frames",
         video=f"{SAID}/driven.mp4",
+        frames=f"{SAID}/driven.npy",
+        heard=f"{SAID}/heard.npz",
+        voice=f"{SAID}/sound.wav",
         renders="results/{actor}/renders/test",
         landmarker=asset("face_landmarker"),
     output:

@@ -31,7 +31,7 @@ with job(snakemake) as run:
     if Path(f"fail_{run.rule}").exists():
         raise InputError("no face in clip.mp4: use another clip")
     for path in map(Path, snakemake.output):
-        if path.name in ("test", "frames"):
+        if path.name == "test":
             path.mkdir(parents=True, exist_ok=True)
             path = path / "ours.npy"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ with job(snakemake) as run:
         model=Path(snakemake.input.model),
         whisper=Path(snakemake.input.whisper[0]).parent,
         voice=Path(snakemake.input.voice),
-        folder=Path(snakemake.output.frames),
         out=Path(snakemake.output.drive),
         settings=run.settings,
         seed=run.seed,

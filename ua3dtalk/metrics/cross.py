@@ -18,7 +18,8 @@ from ua3dtalk.metrics.cross_picture import draw_cross
 from ua3dtalk.metrics.detect import Faces, settle
 from ua3dtalk.metrics.image import crop, face_squares
 from ua3dtalk.metrics.lips import mouth_opening
-from ua3dtalk.rendering.cross import HEARD
+from ua3dtalk.rendering.cross import FRAMES, HEARD, VIDEO
+from ua3dtalk.rendering.uncertainty import DEVIATION
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
 from ua3dtalk.workflow import atomic, progress
 
@@ -68,11 +69,11 @@ def measure_cross(
     """
     document = _read(drive)
     folder = drive.parent
-    frames = np.load(folder / document["files"]["frames"], mmap_mode="r")
-    heard = _read_heard(folder / document["files"]["frames"])
+    frames = np.load(folder / FRAMES, mmap_mode="r")
+    heard = _read_heard(folder / HEARD)
     usual = usual_of(subject)
     height, width = frames.shape[1:3]
-    film = (each[:height, :width] for each in frames_at(folder / document["files"]["video"]))
+    film = (each[:height, :width] for each in frames_at(folder / VIDEO))
     sources: Mapping[str, Iterator[np.ndarray]] = {"none": iter(frames), "h264": islice(film, len(frames))}
     faces = {
         codec: find_faces(landmarker, progress(source, f"landmarks, codec {codec}", len(frames)))
@@ -80,7 +81,7 @@ def measure_cross(
     }
     figures = {codec: seen_figures(found, heard, usual) for codec, found in faces.items()}
     told = novelty_figures(heard, document["views"], subject) | deviation_figures(
-        subject, folder / document["files"].get("deviation", "none"), own_deviation, faces["none"]
+        subject, folder / DEVIATION, own_deviation, faces["none"]
     )
     result = {
         "actor": subject.name,
@@ -92,7 +93,6 @@ def measure_cross(
         "frames": len(frames),
         "size": [width, height],
         "driven_by": document["driven_by"],
-        "files": document["files"],
         "figures": _rounded(figures["none"] | told),
         "figures_h264": _rounded(figures["h264"]),
         "emotions": heard_emotions(heard, document["labels"]),
@@ -197,15 +197,14 @@ def _rounded(figures: Figures) -> Figures:
 def _read(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(path.read_text())
-        if not {"voice", "files", "views", "labels", "driven_by", "frames_per_second"} <= document.keys():
+        if not {"voice", "views", "labels", "driven_by", "frames_per_second"} <= document.keys():
             raise ValueError("keys are missing")
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
     return document
 
 
-def _read_heard(frames: Path) -> dict[str, np.ndarray]:
-    path = frames.with_name(HEARD)
+def _read_heard(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in ("spoken", "loudness", "novelty", "emotions")}

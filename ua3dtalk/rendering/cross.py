@@ -23,7 +23,8 @@ from ua3dtalk.rendering.uncertainty import DEVIATION, coloured
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic, progress
 
-SOUND, FRAMES, HEARD, FILM = "sound.wav", "driven.npy", "heard.npz", "deviation.mp4"
+VIDEO, SOUND, FRAMES, HEARD = "driven.mp4", "sound.wav", "driven.npy", "heard.npz"
+FILM = "deviation.mp4"
 
 
 def cross_drive(
@@ -32,7 +33,6 @@ def cross_drive(
     model: Path,
     whisper: Path,
     voice: Path,
-    folder: Path,
     out: Path,
     settings: CrossSettings,
     seed: int,
@@ -40,15 +40,19 @@ def cross_drive(
 ) -> None:
     """Let a trained head say a foreign voice.
 
+    Beside `out` it writes driven.mp4 (with sound), sound.wav, driven.npy uint8 [n, H, W, 3], heard.npz and, for a head
+    with beliefs, deviation.npy float16 [n, H, W] and deviation.mp4.
+
     Args:
         subject: the actor; model: its head; whisper: folder of the speech encoder.
         voice: any file with sound.
-        folder: takes sound.wav, driven.npy uint8 [n, H, W, 3], heard.npz, for a head with beliefs deviation.npy
-            float16 [n, H, W] and deviation.mp4; its neighbour driven.mp4 is the film with sound.
         out: drive.json, which says what was driven by what.
         seed: of blinks and brows.
     """
+    folder = out.parent
     folder.mkdir(parents=True, exist_ok=True)
+    for name in (DEVIATION, FILM):  # of a head before this one
+        (folder / name).unlink(missing_ok=True)
     sound = store_sound(voice, folder / SOUND)
     device = choose_device(settings.device)
     head = load_head(model).to(device)
@@ -57,11 +61,9 @@ def cross_drive(
     start = time.perf_counter()
     write_frames(folder, driver, progress(driver(sound), voice.name, sound.frames))
     seconds = time.perf_counter() - start
-    files = {"video": "driven.mp4", "frames": f"{folder.name}/{FRAMES}", "sound": f"{folder.name}/{SOUND}"}
-    write_video(folder.parent / "driven.mp4", iter(np.load(folder / FRAMES, mmap_mode="r")), audio=sound)
+    write_video(folder / VIDEO, iter(np.load(folder / FRAMES, mmap_mode="r")), audio=sound)
     if head.uncertain:
         write_video(folder / FILM, coloured(np.load(folder / DEVIATION, mmap_mode="r")), audio=sound)
-        files |= {"deviation": f"{folder.name}/{DEVIATION}", "deviation_video": f"{folder.name}/{FILM}"}
     document = {
         "state": state,
         "voice": {"path": str(voice), "sha256": _sha256(voice), "seconds": round(sound.frames / FPS, 2)},
@@ -69,7 +71,6 @@ def cross_drive(
         "driven_by": ["audio", "replayed_pose", "modelled_blinks"],
         "views": list(head.views),
         "labels": list(ears.labels),
-        "files": files,
         "frames_per_second": round(sound.frames / seconds, 1),
     }
     with atomic(out) as temporary:

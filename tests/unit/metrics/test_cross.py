@@ -109,11 +109,11 @@ def test_deviation_is_the_mean_inside_the_face(tmp_path: Path) -> None:
 def said(subject: Subject, folder: Path, frames: int = 30) -> Path:
     """What `cross_drive` writes, for an actor whose head has all views."""
     rng = np.random.default_rng(0)
-    (folder / "frames").mkdir(parents=True)
+    (folder).mkdir(parents=True)
     pictures = rng.integers(0, 255, (frames, 64, 64, 3), np.uint8)
-    np.save(folder / "frames/driven.npy", pictures)
-    np.save(folder / "frames/deviation.npy", np.full((frames, 64, 64), 0.04, np.float16))
-    np.savez(folder / "frames/heard.npz", **heard(np.tile([0.9, 0.0], frames)[:frames]))
+    np.save(folder / "driven.npy", pictures)
+    np.save(folder / "deviation.npy", np.full((frames, 64, 64), 0.04, np.float16))
+    np.savez(folder / "heard.npz", **heard(np.tile([0.9, 0.0], frames)[:frames]))
     write_video(folder / "driven.mp4", iter(pictures))
     document = {
         "voice": {"path": "voices/anna.wav", "sha256": "0" * 64, "seconds": frames / 25},
@@ -121,7 +121,6 @@ def said(subject: Subject, folder: Path, frames: int = 30) -> Path:
         "driven_by": ["audio", "replayed_pose", "modelled_blinks"],
         "views": ["audio", "lip_expression", "emotion"],
         "labels": ["neutral", "happy"],
-        "files": {"video": "driven.mp4", "frames": "frames/driven.npy", "deviation": "frames/deviation.npy"},
         "frames_per_second": 20.0,
     }
     (folder / "drive.json").write_text(json.dumps(document))
@@ -169,17 +168,17 @@ def test_a_plain_head_has_neither_novelty_nor_deviation(
     drive = said(tiny_subject, tmp_path / "said")
     document = json.loads(drive.read_text())
     document |= {"views": ["audio", "action_units"], "labels": []}
-    del document["files"]["deviation"]
+    (drive.parent / "deviation.npy").unlink()
     drive.write_text(json.dumps(document))
-    with np.load(drive.parent / "frames/heard.npz") as data:
-        np.savez(drive.parent / "frames/heard.npz", **{**data, "emotions": np.zeros((30, 0))})
+    with np.load(drive.parent / "heard.npz") as data:
+        np.savez(drive.parent / "heard.npz", **{**data, "emotions": np.zeros((30, 0))})
     result = measure(tiny_subject, drive, tmp_path / "absent.npy")
     assert not {"novelty", "deviation", "deviation_own"} & set(result["figures"]) and result["emotions"] == {}
 
 
 def test_foreign_files_are_one_line(tiny_subject: Subject, tmp_path: Path) -> None:
     drive = said(tiny_subject, tmp_path / "said")
-    (drive.parent / "frames/heard.npz").write_bytes(b"nothing")
+    (drive.parent / "heard.npz").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"heard\.npz cannot be read"):
         measure(tiny_subject, drive, tmp_path / "own.npy")
     drive.write_text("[]")
