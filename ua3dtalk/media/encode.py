@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,6 +28,7 @@ def write_video(
     rate: int = AUDIO_RATE,
     crf: float = 18,
     preset: str = "veryfast",
+    metadata: Mapping[str, str] | None = None,
 ) -> int:
     """Encode frames as they come; memory does not grow with their number.
 
@@ -39,6 +40,7 @@ def write_video(
             shorter it ends early.
         rate: of the audio.
         crf: constant quality, 0 lossless .. 51; preset: of libx264.
+        metadata: of the file; mp4 knows title, artist, comment, description and a few more.
     Returns:
         number of frames written.
     Raises:
@@ -46,6 +48,7 @@ def write_video(
     """
     count = 0
     with atomic(path) as temporary, av.open(temporary, "w", format="mp4", options=_muxer()) as container:
+        container.metadata.update(metadata or {})
         video, sound = None, None
         for frame in frames:
             if video is None:

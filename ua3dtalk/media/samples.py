@@ -11,7 +11,7 @@ import soundfile
 
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.audio import sound_blocks, write_wav
-from ua3dtalk.subject import AUDIO_RATE, SAMPLES_PER_FRAME
+from ua3dtalk.subject import AUDIO_RATE, FPS
 
 
 class Samples(Protocol):
@@ -22,7 +22,7 @@ class Samples(Protocol):
 
 
 class Sound:
-    """Samples of a wav file that `store_sound` wrote, 16 kHz mono, whole video frames."""
+    """Samples of a wav file that `store_sound` wrote, mono, whole video frames."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,28 +43,35 @@ class Sound:
     @property
     def frames(self) -> int:
         """Video frames that it lasts."""
-        return len(self) // SAMPLES_PER_FRAME
+        return len(self) * FPS // self.rate
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+        return int(self._file.samplerate)
 
 
-def store_sound(source: Path | str, out: Path) -> Sound:
+def store_sound(source: Path | str, out: Path, rate: int = AUDIO_RATE) -> Sound:
     """Decode all sound of a file that ffmpeg reads, from its first sample on, into a 16-bit wav of whole video frames.
 
     What is missing of the last frame is silence, so the shortest sound lasts one frame.
 
+    Args:
+        rate: samples a second of the wav, a multiple of the frames a second.
     Raises:
         InputError: unreadable, without sound, or with samples that are not numbers.
     """
-    write_wav(out, _whole_frames(source))
+    write_wav(out, _whole_frames(source, rate), rate)
     return Sound(out)
 
 
-def _whole_frames(source: Path | str) -> Iterator[np.ndarray]:
+def _whole_frames(source: Path | str, rate: int) -> Iterator[np.ndarray]:
     count = 0
-    for block in sound_blocks(source, AUDIO_RATE):
+    for block in sound_blocks(source, rate):
         if not np.isfinite(block).all():
             raise InputError(f"{source} has samples that are not numbers: export it again as 16-bit wav")
         count += len(block)
         yield block
     if not count:
         raise InputError(f"{source} has no readable sound: name a file with an audio track")
-    yield np.zeros(-count % SAMPLES_PER_FRAME, np.float32)
+    yield np.zeros(-count % (rate // FPS), np.float32)

@@ -13,9 +13,10 @@ from ua3dtalk.media.samples import Samples
 from ua3dtalk.rendering.compose import backdrop, to_bytes
 from ua3dtalk.rendering.controls import ControlTrack, Track
 from ua3dtalk.rendering.ears import Ears, Passage
+from ua3dtalk.rendering.emotions import check_label, in_emotion
 from ua3dtalk.rendering.head import Controls, Head
 from ua3dtalk.rendering.renderer import HeadRenderer
-from ua3dtalk.rendering.upper_face import fit_upper_face
+from ua3dtalk.rendering.upper_face import fit_emotion, fit_upper_face
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.rasterise import Backend
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
@@ -78,6 +79,14 @@ class Replay:
         return Stance(camera, backdrop(self._plate, torso))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """An emotion that is asked for: a label of the actor's clips, and how strongly (1: as the actor showed it)."""
+
+    label: str
+    strength: float = 1.0
+
+
 class Driver:
     """Drives one head.
 
@@ -86,6 +95,9 @@ class Driver:
         ears: what listens to the sound.
         stances: where the head is in the k-th frame.
         seed: of blinks and brows.
+        asked: an emotion instead of the one that is heard.
+    Raises:
+        InputError: the actor has not shown the emotion that is asked for.
     """
 
     def __init__(
@@ -97,26 +109,41 @@ class Driver:
         seed: int,
         device: torch.device,
         backend: Backend = "auto",
+        asked: Asked | None = None,
     ) -> None:
+        if asked is not None:
+            check_label(subject, asked.label)
         self.subject, self.head, self.ears, self.stances, self.device = subject, head, ears, stances, device
-        self.seed = seed
+        self.seed, self.asked = seed, asked
         self.renderer = HeadRenderer(head, device, backend)
 
     def __call__(self, sound: Samples) -> Iterator[Shown]:
         """Frame after frame of a sound of whole frames."""
-        units = self.upper_face(len(sound) // SAMPLES_PER_FRAME)
+        count = len(sound) // SAMPLES_PER_FRAME
+        units = self.upper_face(count)
+        wanted = self.upper_face(count, self.asked.label) if self.asked else None
         for passage in self.ears.passages(sound):
-            yield from self._frames(passage, units)
+            yield from self._frames(passage, units, wanted)
 
-    def upper_face(self, count: int) -> np.ndarray:
-        """Action units [count, 6] that a model of the training frames makes up."""
-        runs = [np.arange(clip.first, clip.test_first) for clip in self.subject.clips]
-        model = fit_upper_face(self.subject.expression.action_units.astype(np.float64), runs)
+    def upper_face(self, count: int, label: str | None = None) -> np.ndarray:
+        """Action units [count, 6] that a model of the training frames, or of a label's, makes up."""
+        clips = self.subject.clips
+        units = self.subject.expression.action_units.astype(np.float64)
+        runs = [np.arange(clip.first, clip.test_first) for clip in clips]
+        model = fit_emotion(units, clips, label) if label else fit_upper_face(units, runs)
         return model.sample(count, np.random.default_rng(self.seed))
 
-    def _frames(self, passage: Passage, units: np.ndarray) -> Iterator[Shown]:
+    def _track(self, passage: Passage, units: np.ndarray, wanted: np.ndarray | None) -> Track:
+        """What drives the passage's rows: action units [n, 6] of the whole sound, and those of the emotion if asked."""
         rows = slice(passage.start, passage.start + passage.clip.length)
         track = replace(passage.track, action_units=units[rows])
+        if self.asked is None or wanted is None:
+            return track
+        label, strength = self.asked.label, self.asked.strength
+        return in_emotion(self.subject, track, label, strength, passage.emotions, wanted[rows])
+
+    def _frames(self, passage: Passage, units: np.ndarray, wanted: np.ndarray | None) -> Iterator[Shown]:
+        track = self._track(passage, units, wanted)
         controls = self.controls(passage, track)
         for row in passage.inner:
             given, stance = controls(row), self.stances(passage.start + row)

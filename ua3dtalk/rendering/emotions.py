@@ -18,19 +18,39 @@ def shown_emotions(subject: Subject) -> tuple[str, ...]:
 
 
 def ask(subject: Subject, track: Track, label: str, seed: int, strength: float = 1.0) -> Track:
-    """The track of a face in an emotion that the actor has shown.
-
-    The emotion view gets the label's prototype. The expression and the action units keep what speech and chance tell,
-    around the mean of the label's training frames instead of the mean of the emotion that was heard.
+    """The track of the actor's own frames with the face in an emotion that the actor has shown.
 
     Args:
         track: what drives the frames without asking; strength: 0 leaves it as it is, 1 is as the actor showed it.
     Raises:
         InputError: no clip of the actor has the label.
     """
+    check_label(subject, label)
+    model = fit_emotion(subject.expression.action_units.astype(np.float64), subject.clips, label)
+    rng = np.random.default_rng(seed)
+    units = np.concatenate([model.sample(clip.length, rng) for clip in subject.clips])
+    return in_emotion(subject, track, label, strength, subject.emotion.probabilities, units)
+
+
+def check_label(subject: Subject, label: str) -> None:
+    """Refuse a label that no clip of the actor has."""
     if label not in shown_emotions(subject):
         known = ", ".join(shown_emotions(subject)) or "none"
         raise InputError(f"{subject.name} has no clip labelled {label!r} (labels: {known}): label one in the config")
+
+
+def in_emotion(
+    subject: Subject, track: Track, label: str, strength: float, probabilities: np.ndarray, units: np.ndarray
+) -> Track:
+    """The track of any speech with the face in an emotion that the actor has shown.
+
+    The emotion view gets the label's prototype. The expression and the action units keep what speech and chance tell,
+    around the mean of the label's training frames instead of the mean of the emotion that was heard.
+
+    Args:
+        track: what drives T frames without asking.
+        probabilities: [T, L] of the labels, heard; units: action units [T, 6] of a face in the emotion.
+    """
     if track.emotion is None:
         raise InputError(f"the head of {subject.name} has no view of emotion: train it with the method ua3dtalk")
     prototype = subject.emotion.prototypes[[subject.emotion.labels.index(label)]]
@@ -39,29 +59,28 @@ def ask(subject: Subject, track: Track, label: str, seed: int, strength: float =
     changed = replace(
         track,
         emotion=emotion.astype(np.float32),
-        action_units=_units(subject, track.action_units, label, seed, strength),
+        action_units=track.action_units + strength * (units - track.action_units),
     )
     if track.lip_expression is not None:
         lips = lip_shapes_of(subject.priors.expression, track.lips.shape[1])
         changed = replace(
             changed,
-            lip_expression=_moved(subject, track.lip_expression, told(subject), label, strength),
-            lips=_moved(subject, track.lips, lips, label, strength),
+            lip_expression=track.lip_expression + strength * _way(subject, told(subject), label, probabilities),
+            lips=track.lips + strength * _way(subject, lips, label, probabilities),
         )
     return changed
 
 
-def _moved(subject: Subject, values: np.ndarray, like: np.ndarray, label: str, strength: float) -> np.ndarray:
-    """Values [T, D] moved from the mean of the emotion that is heard to the label's, both of the actor's `like`."""
-    means = _means(subject, like)
-    return (values + strength * (means[label] - _heard_means(subject, means))).astype(np.float32)
+def _way(subject: Subject, values: np.ndarray, label: str, probabilities: np.ndarray) -> np.ndarray:
+    """From the mean of the emotion that is heard to the label's, both of the actor's values [T, D]: float32 [n, D].
 
-
-def _heard_means(subject: Subject, means: dict[str, np.ndarray]) -> np.ndarray:
-    """[T, D]: the labels' means, weighted by how probable the speech makes each."""
+    Args: probabilities [n, L], heard.
+    """
+    means = _means(subject, values)
     anyone = np.mean(list(means.values()), 0)
-    table = np.array([means.get(label, anyone) for label in subject.emotion.labels])
-    return np.asarray(subject.emotion.probabilities @ table)
+    table = np.array([means.get(each, anyone) for each in subject.emotion.labels])
+    found: np.ndarray = (means[label] - probabilities @ table).astype(np.float32)
+    return found
 
 
 def _means(subject: Subject, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -72,11 +91,3 @@ def _means(subject: Subject, values: np.ndarray) -> dict[str, np.ndarray]:
         ).mean(0)
         for label in shown_emotions(subject)
     }
-
-
-def _units(subject: Subject, units: np.ndarray, label: str, seed: int, strength: float) -> np.ndarray:
-    """Action units [T, 6] that a model of the label's training frames makes up."""
-    model = fit_emotion(subject.expression.action_units.astype(np.float64), subject.clips, label)
-    rng = np.random.default_rng(seed)
-    sampled = np.concatenate([model.sample(clip.length, rng) for clip in subject.clips])
-    return np.asarray(units + strength * (sampled - units))
