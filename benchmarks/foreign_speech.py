@@ -11,48 +11,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.config import RenderingSettings
 from ua3dtalk.media.audio import read_audio
-from ua3dtalk.rendering.controls import ControlTrack, Track, evened, lip_shapes_of, told
+from ua3dtalk.rendering.controls import ControlTrack
+from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.head import load_head
 from ua3dtalk.rendering.test import TestStage
-from ua3dtalk.speech.emotion.model import load_emotion
-from ua3dtalk.speech.mel import log_mel
-from ua3dtalk.speech.priors.files import load_priors
-from ua3dtalk.speech.whisper import encode_clip, load_encoder, position_share
-from ua3dtalk.subject import AUDIO_RATE, SAMPLES_PER_FRAME, Clip, Speech, Subject
-
-
-class Ears:
-    """Everything that a trained actor hears of a sound."""
-
-    def __init__(self, subject: Subject, lips: int) -> None:
-        self.subject, self.lips = subject, lips
-        files = {asset.name: asset.file for asset in ASSETS}
-        folder = subject.root.parent / ".assets" / files[FOLDERS["whisper_base"][0]]
-        self.encode = load_encoder(folder.parent)
-        self.position = position_share(self.encode)
-        self.priors = load_priors(subject.root / "model" / "priors.safetensors")
-        self.emotion = load_emotion(subject.root / "model" / "emotion.safetensors")
-
-    def __call__(self, samples: np.ndarray, units: np.ndarray) -> Track:
-        """The track [T] of a sound [T * 640] with given action units [T, 6]."""
-        frames = len(samples) // SAMPLES_PER_FRAME
-        clip = Clip("", "", 0, frames, frames, None, 0.0, 0, 0, (0.0, 0.0, 0.0))
-        features = encode_clip(self.encode, samples, self.position)
-        prior = self.priors.read(Speech(features, log_mel(samples), "whisper-base"), [clip])
-        embedding = self.emotion.listen(samples, features).embedding
-        emotion = evened(self.subject, embedding, like=self.subject.emotion.embedding)
-        style = prior.voice_style
-        expression = told(self.subject, prior.mixed)
-        lips = lip_shapes_of(expression, self.lips)
-        return Track(lips, units, expression, style, emotion, np.maximum(prior.novelty, 1))
+from ua3dtalk.subject import AUDIO_RATE, SAMPLES_PER_FRAME, Subject
 
 
 def sounds(paths: Iterable[Path], own: np.ndarray) -> dict[str, np.ndarray]:
@@ -74,12 +45,12 @@ def main() -> None:
     subject, device = Subject(options.actor), torch.device("cpu")
     head = load_head(options.actor / "model" / "fused.safetensors")
     stage, test = TestStage(subject, head, RenderingSettings(), 0, device), subject.test_frames
-    ears = Ears(subject, head.reader.weights.shape[1])
+    ears = Ears(subject, head, options.actor.parent / ".assets" / "whisper_base")
     own = subject.audio().reshape(-1, SAMPLES_PER_FRAME)[test].reshape(-1)
     units = subject.expression.action_units[test]
     print(f"{'sound':34} {'novelty':>8} {'log variance':>13} {'deviation':>10}")
     for name, samples in sounds(options.sounds, own).items():
-        track = ears(samples, units)
+        track = replace(ears.hear(samples, 0, len(test)).track, action_units=units)
         controls = ControlTrack(subject, track, head.face.net.encoder is not None, device)
         states, pixels = [], []
         for index in range(0, len(test), 5):
