@@ -116,7 +116,7 @@ class Ears:
                 expression, novelty = told(self.subject, read.mixed), np.maximum(read.novelty, 1)
                 lips = lip_shapes_of(expression, lips.shape[1])
             if "voice_style" in self.views:
-                style = evened(self.subject, read.voice_style, like=self.subject.priors.voice_style)
+                style = read.voice_style
         if self._emotion is not None:
             listened = self._emotion.listen(samples, speech.features)
             emotion = evened(self.subject, listened.embedding, like=self.subject.emotion.embedding)
