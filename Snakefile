@@ -74,6 +74,7 @@ include: "rules/metrics.smk"
 include: "rules/cross.smk"
 include: "rules/release.smk"
 include: "rules/ablation.smk"
+include: "rules/report.smk"
 
 
 onerror:

@@ -160,6 +160,7 @@ def _all_before(name: str) -> set[str]:
 
 RULE_FILES = (
     "assets", "demo", "media", "face", "speech", "training", "rendering", "metrics", "cross", "release", "ablation",
+    "report",
 )  # fmt: skip
 PAGES = {"configuration.md": configuration, "rules.md": rules}
 

@@ -14,6 +14,7 @@ use rule train_mouth as ablation_mouth with:
         perceptual=perceptual_weights("train_mouth"),
     output:
         model=f"{RUN}/model/mouth.safetensors",
+        losses=f"{RUN}/curves/train_mouth.json",
         picture=f"{RUN}/pictures/train_mouth.png",
     log:
         f"{RUN}/logs/train_mouth.log",
@@ -31,6 +32,7 @@ use rule train_face as ablation_face with:
         perceptual=perceptual_weights("train_face"),
     output:
         model=f"{RUN}/model/face.safetensors",
+        losses=f"{RUN}/curves/train_face.json",
         picture=f"{RUN}/pictures/train_face.png",
     log:
         f"{RUN}/logs/train_face.log",
@@ -50,6 +52,7 @@ use rule train_fuse as ablation_fuse with:
         face=f"{RUN}/model/face.safetensors",
     output:
         model=f"{RUN}/model/fused.safetensors",
+        losses=f"{RUN}/curves/train_fuse.json",
         picture=f"{RUN}/pictures/train_fuse.png",
     log:
         f"{RUN}/logs/train_fuse.log",

@@ -109,6 +109,52 @@ def all_runs(wildcards):
     )
 
 
+def voices_driven(wildcards):
+    """What foreign voices made of an actor, as far as the config asks for any."""
+    voices = getattr(CONFIG.sections.get("cross"), "voices", ())
+    return expand("results/{actor}/cross/{voice}/cross.json", actor=wildcards.actor, voice=voices)
+
+
+def report_state(wildcards):
+    """Of all that the page shows; it is made for a person, and no stage reads it."""
+    return digest(
+        [
+            STATES.code("ua3dtalk.report.actor"),
+            STATES.adapter("report"),
+            CONFIG.stage("report").model_dump(mode="json"),
+            STATES.of("metrics", wildcards.actor),
+        ]
+    )
+
+
+def compared_runs(path):
+    """A file of every run that is compared: of each actor, method and seed."""
+    settings = CONFIG.stage("compare")
+    return expand(
+        path,
+        actor=settings.actors or list(CONFIG.actors),
+        method=settings.methods,
+        seed=[str(seed) for seed in settings.seeds],
+    )
+
+
+def compare_state(wildcards):
+    settings = CONFIG.stage("compare")
+    return digest(
+        [
+            STATES.code("ua3dtalk.report.compare"),
+            STATES.adapter("compare"),
+            [CONFIG.stage(stage).model_dump(mode="json") for stage in ("compare", "report")],
+            [
+                run_states(method, str(seed)).of("metrics", actor)
+                for actor in settings.actors or CONFIG.actors
+                for method in settings.methods
+                for seed in settings.seeds
+            ],
+        ]
+    )
+
+
 def release_state(wildcards):
     """Of all that the folder is made from; no other stage reads it, so it is no row of the table of stages."""
     before = (

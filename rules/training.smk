@@ -52,6 +52,7 @@ rule train_mouth:
         perceptual=perceptual_weights("train_mouth"),
     output:
         model="results/{actor}/model/mouth.safetensors",
+        losses="results/{actor}/curves/train_mouth.json",
         picture=report(
             "results/{actor}/pictures/train_mouth.png",
             caption="captions/train_mouth.rst",
@@ -81,6 +82,7 @@ rule train_face:
         perceptual=perceptual_weights("train_face"),
     output:
         model="results/{actor}/model/face.safetensors",
+        losses="results/{actor}/curves/train_face.json",
         picture=report(
             "results/{actor}/pictures/train_face.png",
             caption="captions/train_face.rst",
@@ -112,6 +114,7 @@ rule train_fuse:
         face="results/{actor}/model/face.safetensors",
     output:
         model="results/{actor}/model/fused.safetensors",
+        losses="results/{actor}/curves/train_fuse.json",
         picture=report(
             "results/{actor}/pictures/train_fuse.png",
             caption="captions/train_fuse.rst",

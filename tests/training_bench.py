@@ -37,8 +37,8 @@ class Bench:
         folder = self.folder / run
         stages.train_branch(
             subject=self.subject, branch=name, audio=self.listen(settings), perceptual=None,
-            out=folder / f"{name}.safetensors", picture=folder / f"{name}.png", settings=settings, seed=3, state=state,
-            checkpoint=folder / f"{name}.ckpt",
+            out=folder / f"{name}.safetensors", picture=folder / f"{name}.png", losses=folder / f"{name}.json",
+            settings=settings, seed=3, state=state, checkpoint=folder / f"{name}.ckpt",
         )  # fmt: skip
         return folder / f"{name}.safetensors"
 
@@ -46,8 +46,8 @@ class Bench:
         folder = self.folder / run
         stages.train_fuse(
             subject=self.subject, audio=self.listen(settings), face=face, mouth=mouth, perceptual=None,
-            out=folder / "head.safetensors", picture=folder / "head.png", settings=settings, seed=3, state=STATE,
-            checkpoint=folder / "head.ckpt",
+            out=folder / "head.safetensors", picture=folder / "head.png", losses=folder / "head.json",
+            settings=settings, seed=3, state=STATE, checkpoint=folder / "head.ckpt",
         )  # fmt: skip
         return folder / "head.safetensors"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -167,6 +167,29 @@ class CrossSettings(Settings):
         return voices
 
 
+class ReportSettings(Settings):
+    """The page of one actor, and what pages of comparisons share with it."""
+
+    video_side: int = Field(320, ge=64, le=1024, multiple_of=16, description="largest side of a panel of its films, px")
+    video_seconds: float = Field(60, gt=0, description="at most so much of the held-out frames is shown, s")
+    video_crf: float = Field(26, ge=0, le=51, description="quality of its films: 0 is lossless and large")
+    picture_width: int = Field(1200, ge=200, description="largest width of the stages' pictures, px")
+
+
+class CompareSettings(Settings):
+    """What `results/compare.html` compares; each run is one of the ablation's."""
+
+    actors: tuple[str, ...] = Field((), description="names from `actors`; all of them when the list is empty")
+    methods: tuple[
+        Literal["baseline", "+prior", "+emotion", "+prior+uncertainty", "ua3dtalk", "ua3dtalk-released"], ...
+    ] = Field(("baseline", "ua3dtalk"), min_length=1, description="differences are against the first")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="each method is trained with each of them")
+    block_frames: int = Field(
+        25, ge=1, description="frames that are resampled together: longer than what neighbouring frames share"
+    )
+    resamples: int = Field(4000, ge=100, description="of the bootstrap")
+
+
 class ReleaseSettings(Settings):
     """The data folder of the released UA-3DTalk."""
 
@@ -214,6 +237,8 @@ SECTION_OF_STAGE = {
     "cross_metrics": "cross",
     "release": "release",
     "ablation": "ablation",
+    "report": "report",
+    "compare": "compare",
 }
 
 
@@ -239,6 +264,8 @@ def section_models() -> dict[str, type[BaseModel]]:
         "cross": CrossSettings,
         "release": ReleaseSettings,
         "ablation": AblationSettings,
+        "report": ReportSettings,
+        "compare": CompareSettings,
     }
 
 
@@ -344,6 +371,7 @@ def _load(raw: Mapping[str, Any]) -> Config:
         raise ConfigError(f"seed: found {_show(seed)}; give a whole number from 0 to 2147483647")
     actors = _actors(raw.get("actors"))
     _check_pools(sections, actors)
+    _check_names(sections["compare"].actors, actors, "compare.actors")  # type: ignore[attr-defined]
     config = Config(actors, method, budget, seed, sections)
     if sections["media"].fix_audio_offset and not config.sync_actors:
         raise ConfigError(
@@ -405,9 +433,13 @@ def _check_pools(sections: Mapping[str, BaseModel], actors: Mapping[str, Actor])
     """A stage can learn only from actors that the config has."""
     for section, settings in sections.items():
         for key in ("pool", "train_on"):
-            for index, name in enumerate(getattr(settings, key, ())):
-                if name not in actors:
-                    raise ConfigError(f"{section}.{key}[{index}]: found {_show(name)}; {_choice(name, list(actors))}")
+            _check_names(getattr(settings, key, ()), actors, f"{section}.{key}")
+
+
+def _check_names(names: Sequence[str], actors: Mapping[str, Actor], place: str) -> None:
+    for index, name in enumerate(names):
+        if name not in actors:
+            raise ConfigError(f"{place}[{index}]: found {_show(name)}; {_choice(name, list(actors))}")
 
 
 def _actor(name: Any, value: Any) -> Actor:

@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,6 +118,15 @@ class Job:
     def seed(self) -> int:
         return int(self._checked.seed)
 
+    @cached_property
+    def everything(self) -> dict[str, Any]:
+        """All sections of the config, merged with their presets, as plain values."""
+        return {name: section.model_dump(mode="json") for name, section in self._checked.sections.items()}
+
+    def section(self, stage: str) -> Any:
+        """The frozen settings of another stage."""
+        return self._checked.stage(stage)
+
     @property
     def method(self) -> str:
         return self._checked.method
@@ -219,15 +228,18 @@ def one_line(error: BaseException, log: Path | str = "the log") -> str:
     return f"{type(error).__name__}: {text or 'no message'} (a bug: see {log})"
 
 
-def cost(bundle: Path) -> dict[str, Any]:
-    """What an actor's stages took, from the tables that Snakemake writes after each job; figures themselves left out.
+def cost(bundle: Path, without: Container[str] = ("metrics",)) -> dict[str, Any]:
+    """What an actor's stages took, from the tables that Snakemake writes after each job.
 
+    Args:
+        bundle: the actor's folder.
+        without: stages to leave out: who asks would find its own time of the run before.
     Returns:
         ``stages``: seconds and peak_memory_mb of each; ``seconds`` in all, one after the other; ``peak_memory_mb``.
     """
     stages: dict[str, dict[str, float]] = {}
     for path in sorted((bundle / "benchmarks").glob("*.tsv")):
-        if path.stem == "metrics":  # of the run before
+        if path.stem in without:
             continue
         header, values = (line.split("\t") for line in path.read_text().splitlines()[:2])
         row = dict(zip(header, values, strict=True))

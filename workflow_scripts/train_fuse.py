@@ -15,6 +15,7 @@ with job(snakemake) as run:
         perceptual=Path(snakemake.input.perceptual) if snakemake.input.perceptual else None,
         out=Path(snakemake.output.model),
         picture=Path(snakemake.output.picture),
+        losses=Path(snakemake.output.losses),
         settings=run.settings,
         seed=run.seed,
         state=run.state,

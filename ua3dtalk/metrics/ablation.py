@@ -34,7 +34,7 @@ def write_ablation(*, runs: Sequence[Path], table: Path, page: Path, state: str)
     Raises:
         DataError: a run cannot be read.
     """
-    documents = [_read(path) for path in runs]
+    documents = [read_run(path) for path in runs]
     methods = list(dict.fromkeys(document["method"] for document in documents))
     found = {method: {int(d["seed"]): _figures(d) for d in documents if d["method"] == method} for method in methods}
     first = found[methods[0]]
@@ -54,7 +54,12 @@ def write_ablation(*, runs: Sequence[Path], table: Path, page: Path, state: str)
         temporary.write_text(markdown(result))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_run(path: Path) -> dict[str, Any]:
+    """The metrics.json of a run.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         document: dict[str, Any] = json.loads(path.read_text())
         return document
@@ -82,19 +87,20 @@ def _summary(runs: dict[int, dict[str, float | None]], first: dict[int, dict[str
         pairs = [(figures[name], first[seed][name]) for seed, figures in runs.items() if seed in first]
         gains = [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
         summary[name] = {
-            "mean": _mean(values),
-            "spread": _spread(values),
-            "gain": _mean(gains),
-            "gain_spread": _spread(gains),
+            "mean": mean_of(values),
+            "spread": spread_of(values),
+            "gain": mean_of(gains),
+            "gain_spread": spread_of(gains),
         }
     return summary
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def mean_of(values: Sequence[float]) -> float | None:
+    """Mean over seeds; None without any."""
     return round(float(np.mean(values)), 6) if values else None
 
 
-def _spread(values: Sequence[float]) -> float | None:
+def spread_of(values: Sequence[float]) -> float | None:
     """Standard deviation over seeds; None for one seed alone."""
     return round(float(np.std(values, ddof=1)), 6) if len(values) > 1 else None
 

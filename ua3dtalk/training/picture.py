@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ua3dtalk.training.frames import Frames
 from ua3dtalk.training.fuse import FuseTrainer
 from ua3dtalk.training.listening import Listening
 from ua3dtalk.training.settings import BranchTraining
+from ua3dtalk.workflow import atomic
 
 EVERY = 20  # steps that one point of a curve averages
 
@@ -43,6 +45,17 @@ class Curve:
         curve = cls()
         curve._points, curve._block = [list(point) for point in content[0]], list(content[1])
         return curve
+
+    def write(self, path: Path, state: str) -> None:
+        """The curve as data: loss and number of Gaussians of each block of EVERY steps."""
+        document = {
+            "state": state,
+            "every": EVERY,
+            "loss": [float(f"{loss:.5g}") for loss, _ in self._points],
+            "gaussians": [int(gaussians) for _, gaussians in self._points],
+        }
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(document) + "\n")
 
     def picture(self, width: int) -> Image.Image:
         """The curve as a picture."""

@@ -106,12 +106,17 @@ def train_branch(
     perceptual: Path | None,
     out: Path,
     picture: Path,
+    losses: Path,
     settings: TrainingSettings,
     seed: int,
     state: str,
     checkpoint: Path,
 ) -> None:
-    """Train one branch from the actor's bundle; a killed run goes on from its checkpoint with the same result."""
+    """Train one branch from the actor's bundle; a killed run goes on from its checkpoint with the same result.
+
+    Args:
+        losses: json of the training curve.
+    """
     own = settings.face if branch == "face" else settings.mouth
     kind, device = KINDS[branch], choose_device(settings.device)
     trainer = _start(
@@ -132,6 +137,7 @@ def train_branch(
             saved.save({**trainer.state_dict(), "curve": curve.to_list()})
     trained = TrainedBranch(trainer.cloud, trainer.net)
     save_branch(trained, out, state)
+    curve.write(losses, state)
     branch_picture(frames, trainer, kind.example, own, curve, picture)
     saved.remove()
 
@@ -145,6 +151,7 @@ def train_fuse(
     perceptual: Path | None,
     out: Path,
     picture: Path,
+    losses: Path,
     settings: TrainingSettings,
     seed: int,
     state: str,
@@ -171,6 +178,7 @@ def train_fuse(
     if head.uncertain and settings.beliefs is not None and settings.beliefs.doubt_weight > 0:
         head = _with_doubt(subject, trainer, settings, seed, device)
     save_head(head, out, state)
+    curve.write(losses, state)
     fuse_picture(subject, trainer, curve, picture)
     saved.remove()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -31,6 +33,10 @@ def test_every_stage_draws_a_picture(bench: Bench) -> None:
     bench.fuse(bench.branch("face", "a", short), bench.branch("mouth", "a", short), "a", short)
     for picture in ("audio.png", "a/face.png", "a/mouth.png", "a/head.png"):
         assert Image.open(bench.folder / picture).width > 512
+    curve = json.loads((bench.folder / "a/face.json").read_text())
+    assert curve["state"] == STATE and curve["every"] == 20
+    assert len(curve["loss"]) == len(curve["gaussians"]) == 25 // 20
+    assert curve["loss"][0] > 0 and curve["gaussians"] == [50]
 
 
 @pytest.mark.usefixtures("plain")
@@ -49,7 +55,8 @@ def test_a_killed_branch_ends_as_if_nothing_had_happened(
     assert "goes on from iteration" in capfd.readouterr().err
     assert content(resumed) == content(whole)
     assert resumed.with_suffix(".png").read_bytes() == whole.with_suffix(".png").read_bytes()
-    assert [path.suffix for path in sorted((bench.folder / "killed").iterdir())] == [".png", ".safetensors"]
+    assert resumed.with_suffix(".json").read_bytes() == whole.with_suffix(".json").read_bytes()
+    assert [path.suffix for path in sorted((bench.folder / "killed").iterdir())] == [".json", ".png", ".safetensors"]
     branch = load_branch(resumed)
     assert len(branch.cloud) != 150, "the cloud never grew: the test is too easy"
     assert content(resumed)[0]["state"] == STATE

@@ -1,0 +1,54 @@
+"""Pages for a person to read: one per actor, and one that compares."""
+
+
+rule report:
+    """Write the page of an actor: films in step, curves, figures, cost and provenance in one file."""
+    input:
+        **BUNDLE,
+        **SEEN,
+        metrics="results/{actor}/metrics.json",
+        rows="results/{actor}/renders/test.json",
+        frames="results/{actor}/renders/test",
+        losses=expand("results/{{actor}}/curves/{stage}.json", stage=["train_mouth", "train_face", "train_fuse"]),
+        cross=voices_driven,
+    output:
+        page="results/{actor}/report.html",
+    log:
+        "results/{actor}/logs/report.log",
+    benchmark:
+        "results/{actor}/benchmarks/report.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    params:
+        state=report_state,
+    script:
+        "../workflow_scripts/report.py"
+
+
+rule compare:
+    """Compare methods over actors and seeds: means, spread, paired intervals, beside the truth and trivial opponents."""
+    input:
+        metrics=compared_runs(f"{RUN}/metrics.json"),
+        renders=compared_runs(f"{RUN}/renders/test.json"),
+    output:
+        table="results/compare.json",
+        markdown="results/compare.md",
+        csv="results/compare.csv",
+        latex="results/compare.tex",
+        page="results/compare.html",
+    log:
+        "results/.compare/logs/compare.log",
+    benchmark:
+        "results/.compare/benchmarks/compare.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    params:
+        state=compare_state,
+    script:
+        "../workflow_scripts/compare.py"

@@ -1,0 +1,82 @@
+"""Foreign speech through the trained head: what results/{actor}/cross/ holds, where it exists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ua3dtalk.config import ReportSettings
+from ua3dtalk.errors import DataError
+from ua3dtalk.media.audio import read_audio
+from ua3dtalk.media.frames import frames_at
+from ua3dtalk.report.figures import NO_FIGURES
+from ua3dtalk.report.media import Film, Panel, heat_picture, make_film
+from ua3dtalk.report.tables import Line, figure_line
+from ua3dtalk.subject import FPS
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One foreign voice: its name, what it was, the film and the figures."""
+
+    name: str
+    about: str
+    film: Film
+    lines: tuple[Line, ...]
+
+
+def read_cross(folder: Path, settings: ReportSettings) -> list[Voice]:
+    """All voices that lie in the folder, by name."""
+    return [_voice(path, settings) for path in sorted(folder.glob("*/cross.json"))]
+
+
+def _voice(path: Path, settings: ReportSettings) -> Voice:
+    try:
+        document: Mapping[str, Any] = json.loads(path.read_text())
+        figures, count = document["figures"], int(document["frames"])
+        about = f"{document['voice']['seconds']:.1f} s, sha256 {document['voice']['sha256'][:12]}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
+    name = path.parent.name
+    most = min(count, max(int(settings.video_seconds * FPS), 1))
+    film = _film(f"cross-{name}", path.parent, most, settings)
+    return Voice(name, about, film, figure_lines(figures))
+
+
+def figure_lines(figures: Mapping[str, Any]) -> tuple[Line, ...]:
+    """The figures of a voice; one that holds others is shown part by part."""
+    flat: dict[str, Any] = {}
+    for key, value in figures.items():
+        flat |= {f"{key}_{part}": one for part, one in value.items()} if isinstance(value, Mapping) else {key: value}
+    return tuple(figure_line(key, [value], ["ours"]) for key, value in flat.items() if key not in NO_FIGURES)
+
+
+def _film(ident: str, folder: Path, frames: int, settings: ReportSettings) -> Film:
+    """The driven head, and where it is unsure if there is a map."""
+    path = folder / "driven.mp4"
+    panels = [Panel("Driven", "by foreign speech; there is no truth to compare with", InOrder(frames_at(path)))]
+    maps = folder / "deviation.npy"
+    if maps.exists():
+        deviation = np.load(maps, mmap_mode="r", allow_pickle=False)
+        frames = min(frames, len(deviation))
+        panels.append(Panel("Uncertainty", "predicted", lambda k: heat_picture(deviation[k]), heat=True))
+    return make_film(ident, panels, frames, settings.video_side, FPS, read_audio(path), crf=settings.video_crf)
+
+
+class InOrder:
+    """Pictures that come one after the other, asked for by ascending numbers; the last one may be asked for again, and
+    stays where no more come."""
+
+    def __init__(self, pictures: Iterator[np.ndarray]) -> None:
+        self._pictures = pictures
+        self._number, self._last = -1, np.zeros((0, 0, 3), np.uint8)
+
+    def __call__(self, k: int) -> np.ndarray:
+        while self._number < k:
+            self._number, self._last = self._number + 1, next(self._pictures, self._last)
+        return self._last
