@@ -29,11 +29,11 @@ TILES = 5
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure at a glance: the render's beside the opponents'; `beaten` says how many of them are worse."""
+    """One figure at a glance: the render's, the best opponent's, and how many opponents it beats."""
 
     reading: Reading
     value: str
-    others: tuple[tuple[str, str], ...]
+    best_opponent: str
     beaten: str
 
 
@@ -154,13 +154,16 @@ def tiles(document: Mapping[str, Any]) -> list[Tile]:
 def _tile(key: str, ours: Mapping[str, Any], opponents: list[Mapping[str, Any]]) -> Tile:
     reading = reading_of(key)
     own = merit(ours[key], reading.better)
-    theirs = [merit(row.get(key), reading.better) for row in opponents]
-    ranked = [value for value in theirs if value is not None]
-    beaten = sum(own is not None and own > value for value in ranked)
+    theirs = [
+        (merit(row.get(key), reading.better), TITLES.get(row["name"], row["name"]), row.get(key)) for row in opponents
+    ]
+    ranked = [(value, title, figure) for value, title, figure in theirs if value is not None]
+    best = max(ranked, key=lambda one: one[0], default=None)
+    beaten = sum(own is not None and own > value for value, _, _ in ranked)
     return Tile(
         reading,
         shown(ours[key], reading.decimals),
-        tuple((TITLES.get(row["name"], row["name"]), shown(row.get(key), reading.decimals)) for row in opponents),
+        f"{best[1]} has {shown(best[2], reading.decimals)}" if best else "",
         f"better than {beaten} of {len(ranked)} trivial opponents" if ranked else "",
     )
 

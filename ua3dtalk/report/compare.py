@@ -27,7 +27,7 @@ from ua3dtalk.report.figures import GROUPS, Reading, reading_of
 from ua3dtalk.report.media import Film, Panel
 from ua3dtalk.report.page import write_page
 from ua3dtalk.report.series import Chart, Line
-from ua3dtalk.report.tables import Cell, Column, figure_line, table_title
+from ua3dtalk.report.tables import Cell, Column, figure_line, kind_of, table_title
 from ua3dtalk.report.tables import Line as TableLine
 from ua3dtalk.report.tables import Table as FigureTable
 from ua3dtalk.report.timeline import Shown, film, shown_frames
@@ -199,10 +199,6 @@ def figure_table(table: Mapping[str, Any]) -> FigureTable:
         groups[line.reading.group].append(TableLine(key, line.reading, cells))
     shown = tuple((group, tuple(lines)) for group, lines in groups.items() if lines)
     return FigureTable(table_title(table["region"], table["codec"]), columns, shown)
-
-
-def kind_of(row: Mapping[str, Any]) -> str:
-    return {"truth": "truth", "ours": "ours"}.get(row["name"], "opponent")
 
 
 def methods_film(ident: str, parts: Mapping[str, Shown], sizes: ReportSettings) -> Film:

@@ -19,14 +19,17 @@ from ua3dtalk.report.media import Film, Panel, heat_picture, make_film
 from ua3dtalk.report.tables import Line, figure_line
 from ua3dtalk.subject import FPS
 
+OWN = "_own"
+
 
 @dataclass(frozen=True)
 class Voice:
-    """One foreign voice: its name, what it was, the film and the figures."""
+    """One foreign voice: its name, what it was, the film and the figures; `heads` are those of the figures' columns."""
 
     name: str
     about: str
     film: Film
+    heads: tuple[str, ...]
     lines: tuple[Line, ...]
 
 
@@ -39,28 +42,27 @@ def _voice(path: Path, settings: ReportSettings) -> Voice:
     try:
         document: Mapping[str, Any] = json.loads(path.read_text())
         figures, count = document["figures"], int(document["frames"])
+        maps = document.get("files", {}).get("deviation", "deviation.npy")
         about = f"{document['voice']['seconds']:.1f} s, sha256 {document['voice']['sha256'][:12]}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
     name = path.parent.name
     most = min(count, max(int(settings.video_seconds * FPS), 1))
-    film = _film(f"cross-{name}", path.parent, most, settings)
-    return Voice(name, about, film, figure_lines(figures))
+    film = _film(f"cross-{name}", path.parent, path.parent / maps, most, settings)
+    return Voice(name, about, film, *figure_lines(figures))
 
 
-def figure_lines(figures: Mapping[str, Any]) -> tuple[Line, ...]:
-    """The figures of a voice; one that holds others is shown part by part."""
-    flat: dict[str, Any] = {}
-    for key, value in figures.items():
-        flat |= {f"{key}_{part}": one for part, one in value.items()} if isinstance(value, Mapping) else {key: value}
-    return tuple(figure_line(key, [value], ["ours"]) for key, value in flat.items() if key not in NO_FIGURES)
+def figure_lines(figures: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[Line, ...]]:
+    """The figures of a voice, in a second column those that end in _own: what is usual for the actor."""
+    keys = [key for key in figures if key not in NO_FIGURES and not (key.endswith(OWN) and key[: -len(OWN)] in figures)]
+    lines = [figure_line(key, [figures[key], figures.get(key + OWN)], ["ours", "truth"]) for key in keys]
+    return ("Driven", "Usual for the actor"), tuple(lines)
 
 
-def _film(ident: str, folder: Path, frames: int, settings: ReportSettings) -> Film:
+def _film(ident: str, folder: Path, maps: Path, frames: int, settings: ReportSettings) -> Film:
     """The driven head, and where it is unsure if there is a map."""
     path = folder / "driven.mp4"
     panels = [Panel("Driven", "by foreign speech; there is no truth to compare with", InOrder(frames_at(path)))]
-    maps = folder / "deviation.npy"
     if maps.exists():
         deviation = np.load(maps, mmap_mode="r", allow_pickle=False)
         frames = min(frames, len(deviation))

@@ -102,6 +102,19 @@ READINGS: dict[str, Reading] = {
     "mouth_opening_gain": Reading(
         "Opening, gain", "", "one", 2, LIPS, "Amplitude over the truth's: 0.5 mumbles, 1.4 overacts.", True
     ),
+    "closed_in_silence": Reading("Closed in silence", "", "up", 2, LIPS, "Share of silent frames with a closed mouth."),
+    "silent_share": Reading("Silence", "", None, 2, COUNTS, "Share of frames in which nobody speaks."),
+    "mouth_opening_low": Reading("Opening, lowest", "", "truth", 3, LIPS, "5th percentile, to be like the actor's."),
+    "mouth_opening_high": Reading("Opening, highest", "", "truth", 3, LIPS, "95th percentile, to be like the actor's."),
+    "mouth_opening_loudness_correlation": Reading(
+        "Opening and loudness", "", "up", 2, LIPS, "Rank correlation of the mouth's opening with the sound's level."
+    ),
+    "novelty": Reading(
+        "Novelty", "", None, 2, DOUBT, "How unlike the training speech it sounds; the actor's own is 1."
+    ),
+    "deviation": Reading(
+        "Predicted deviation", "", None, 4, DOUBT, "Mean over the face; more where speech is foreign."
+    ),
     "sync_local_confidence": Reading(
         "Confidence, local",
         "",
@@ -182,7 +195,7 @@ def shown(value: Any, decimals: int) -> str:
     if isinstance(value, int | float):
         text = f"{value:.{decimals}f}"
         if value and float(text) == 0:  # a small figure is not none
-            text = f"{value:.1e}"
+            text = f"{value:.0e}"
         return text.replace("-", "−")
     return ", ".join(shown(part, decimals) for part in value)
 

@@ -101,9 +101,17 @@ def figure_line(key: str, values: Sequence[Any], kinds: Sequence[str]) -> Line:
     return Line(key, reading, tuple(cells))
 
 
+def kind_of(row: Mapping[str, Any]) -> str:
+    """truth, ours or opponent."""
+    return {"truth": "truth", "ours": "ours"}.get(str(row["name"]), "opponent")
+
+
 def column_of(row: Mapping[str, Any]) -> Column:
     """What stands above a row's figures."""
     name = str(row["name"])
     driven = ", ".join(str(source).replace("_", " ") for source in row.get("driven_by", ()))
-    kind = {"truth": "truth", "ours": "ours"}.get(name, "opponent")
-    return Column(TITLES.get(name, name), driven, ABOUT.get(name, ""), kind)
+    kind = kind_of(row)
+    title = TITLES.get(name, name)
+    if "modelled blinks" in driven:
+        title += ", modelled blinks"
+    return Column(title, driven, ABOUT.get(name, ""), kind)

@@ -162,7 +162,7 @@
   const said = (value) => {
     if (value === null || value === undefined) return "–";
     if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(0);
-    return String(Number(value.toPrecision(3)));
+    return String(Number(value.toPrecision(3))).replace("-", "−");
   };
 
   // A scale from values to px.
