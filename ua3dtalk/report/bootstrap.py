@@ -36,29 +36,37 @@ def resample(clips: Sequence[np.ndarray], block: int, resamples: int, rng: np.ra
     """Resample the mean over the frames of all clips.
 
     Args:
-        clips: values [n_c] of each clip's frames in order, finite.
-        block: frames of a block.
+        clips: values [n_c] of each clip's frames in order, NaN where a frame was not looked at.
+        block: frames of a block, those that were not looked at among them.
     Returns:
-        None where the clips hold fewer than LEAST_BLOCKS blocks.
+        None where the clips hold fewer than LEAST_BLOCKS blocks, or a block can be empty.
     """
     clips = [clip for clip in clips if len(clip)]
     blocks = sum(max(len(clip) / block, 1.0) for clip in clips)
     if not clips or blocks < LEAST_BLOCKS:
         return None
-    sums, lengths, weights = (np.concatenate(parts) for parts in zip(*(_blocks(c, block) for c in clips), strict=True))
+    sums, counts, weights = (np.concatenate(parts) for parts in zip(*(_blocks(c, block) for c in clips), strict=True))
+    if not counts.all():
+        return None
     drawn = rng.choice(len(sums), size=(resamples, round(blocks)), p=weights / weights.sum())
-    means = sums[drawn].sum(axis=1) / lengths[drawn].sum(axis=1)
-    mean = float(np.concatenate(clips).mean())
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    mean = float(np.nanmean(np.concatenate(clips)))
     return Resampled(mean, widening(round(blocks)) * (means - mean))
 
 
 def _blocks(clip: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the block that begins at each frame of a clip: sum, length, and how often it is to be drawn; each [n]."""
+    """Of the block that begins at each frame of a clip: sum and number of its values, and how often it is to be drawn;
+    each [n]."""
     length = min(block, len(clip))
-    turns = np.concatenate([[0.0], np.cumsum(np.concatenate([clip, clip[: length - 1]]))])
-    sums = turns[length:] - turns[:-length]
     share = max(len(clip) / block, 1.0) / len(clip)
-    return sums, np.full(len(clip), length), np.full(len(clip), share)
+    known = np.isfinite(clip)
+
+    def over_blocks(values: np.ndarray) -> np.ndarray:
+        turns = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[: length - 1]]))])
+        return np.asarray(turns[length:] - turns[:-length])
+
+    counts = np.rint(over_blocks(known.astype(np.float64)))
+    return over_blocks(np.where(known, clip, 0.0)), counts, np.full(len(clip), share)
 
 
 def widening(blocks: int) -> float:

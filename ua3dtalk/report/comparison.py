@@ -14,7 +14,7 @@ import numpy as np
 from ua3dtalk.config import CompareSettings
 from ua3dtalk.metrics.ablation import TRAINING, mean_of, read_run, spread_of
 from ua3dtalk.report.bootstrap import Resampled, interval, resample
-from ua3dtalk.report.figures import COUNTS, NO_FIGURES, reading_of
+from ua3dtalk.report.figures import COUNTS, NO_FIGURES, is_end, reading_of
 from ua3dtalk.report.series import FrameKey, FrameTable, read_frames
 
 OPPONENTS = ("static_mean", "nearest_pose", "nearest_audio")
@@ -158,7 +158,7 @@ def _figures(run: Run, entry: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
     """Figures of an entry that are finite numbers; what the head rendered also has what that cost."""
     for key, value in entry.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if key not in NO_FIGURES and number and math.isfinite(value):
+        if key not in NO_FIGURES and not is_end(key, entry) and number and math.isfinite(value):
             yield key, float(value)
     if entry["name"] == "ours":
         speed = run.document.get("speed", {}).get("frames_per_second")
@@ -204,7 +204,6 @@ def _resampled(
             if not (_centred(ours, values[key], seeds) and _centred(theirs, found[against][key], seeds)):
                 continue
             clips = [a - b for a, b in zip(ours, theirs, strict=True)]
-            clips = [clip[np.isfinite(clip)] for clip in clips]
             rng = np.random.default_rng([0, number])
             drawn = resample(clips, settings.block_frames, settings.resamples, rng)
             if drawn is not None:

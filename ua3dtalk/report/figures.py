@@ -6,6 +6,7 @@ docs/metrics.md is the long form. A figure that has no line here is shown all th
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -142,15 +143,15 @@ READINGS: dict[str, Reading] = {
     "aue_upper": Reading("AUE, upper face", "", "down", 3, EXPRESSION, "Its part above the nose: brows and lids."),
     "aue_lower": Reading("AUE, lower face", "", "down", 3, EXPRESSION, "Its part below: mouth, jaw and cheeks."),
     "aue_openface_*": Reading("AUE, OpenFace", "", "down", 3, EXPRESSION, "The published AUE, from OpenFace's tables."),
-    "e_fid_*": Reading(
-        "E-FID", "", "down", 4, EXPRESSION, "Distance of the distributions of expression coefficients.", True
-    ),
-    "blink_*": Reading("Blinks", "", "truth", 2, EXPRESSION, "How the eyes close, to be like the truth's."),
-    "identity_*": Reading("Identity", "", "up", 3, MOTION, "Similarity of the face's identity to the truth's."),
-    "jitter_*": Reading(
-        "Jitter", "", "truth", 4, MOTION, "Trembling of what should be rigid; the truth trembles least."
-    ),
-    "jitter": Reading("Jitter", "", "truth", 4, MOTION, "Trembling of what should be rigid; the truth trembles least."),
+    "efid_*": Reading("E-FID", "", "down", 3, EXPRESSION, "Distance of the distributions of expressions.", True),
+    "blinks": Reading("Blinks", "", "truth", 0, EXPRESSION, "How often the eyes close."),
+    "blinks_per_minute": Reading("Blinks a minute", "", "truth", 1, EXPRESSION, "How often the eyes close."),
+    "blinks_per_minute_difference": Reading("Blinks a minute, off by", "", "zero", 1, EXPRESSION, "From the truth's."),
+    "blink_seconds": Reading("Length of a blink", "s", "truth", 2, EXPRESSION, "How long the eyes are closed."),
+    "blink_seconds_difference": Reading("Length of a blink, off by", "s", "zero", 2, EXPRESSION, "From the truth's."),
+    "identity_*": Reading("Identity", "", "up", 3, MOTION, "Likeness of the person: cosine with the truth's vector."),
+    "jitter": Reading("Jitter", "", "truth", 4, MOTION, "Trembling of the head's rigid part."),
+    "jitter_error": Reading("Jitter, error", "", "down", 4, MOTION, "Trembling that the truth does not have."),
     "spearman_pixels": Reading(
         "Rank correlation, pixels", "", "up", 2, DOUBT, "Of doubt and error over the pixels of a frame."
     ),
@@ -166,6 +167,8 @@ READINGS: dict[str, Reading] = {
     ),
     "frames_without_face": Reading("Frames without a face", "", "zero", 0, COUNTS, "No face was found in them."),
     "perceptual_frames": Reading("Frames, perceptual", "", None, 0, COUNTS, "Frames of the perceptual distance."),
+    "identity_frames": Reading("Frames, identity", "", None, 0, COUNTS, "Frames of the likeness of the person."),
+    "frechet_frames": Reading("Frames, Frechet", "", None, 0, COUNTS, "Frames of the Frechet distance of features."),
 }
 
 # What says which row it is and is no figure.
@@ -184,6 +187,16 @@ def reading_of(key: str) -> Reading:
     found = READINGS[name]
     variant = key[len(name) - 1 :].replace("_", " ")
     return Reading(found.title, variant, found.better, found.decimals, found.group, found.meaning, found.main)
+
+
+def ends_of(key: str) -> tuple[str, str]:
+    """Names under which the ends of a figure's interval stand beside it."""
+    return f"{key}_low", f"{key}_high"
+
+
+def is_end(key: str, keys: Container[str]) -> bool:
+    """Whether a key is an end of another figure's interval."""
+    return any(key.endswith(end) and key[: -len(end)] in keys for end in ("_low", "_high"))
 
 
 def shown(value: Any, decimals: int) -> str:

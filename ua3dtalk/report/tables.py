@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ua3dtalk.report.figures import GROUPS, NO_FIGURES, Reading, merit, reading_of, shown
+from ua3dtalk.report.figures import GROUPS, NO_FIGURES, Reading, ends_of, is_end, merit, reading_of, shown
 
 TITLES = {
     "truth": "Truth",
@@ -38,10 +38,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as text; best: of the columns other than the truth."""
+    """A figure as text, and its interval; best: of the columns other than the truth."""
 
     text: str
     best: bool = False
+    interval: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,19 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = tuple(column_of(row) for row in rows)
     keys = list(dict.fromkeys(key for row in rows for key in row if key not in NO_FIGURES))
     groups: dict[str, list[Line]] = {group: [] for group in GROUPS}
-    for key in keys:
+    for key in (key for key in keys if not is_end(key, keys)):
         line = figure_line(key, [row.get(key) for row in rows], [column.kind for column in columns])
+        line = replace(line, cells=tuple(_with_interval(*pair, line) for pair in zip(line.cells, rows, strict=True)))
         groups[line.reading.group].append(line)
     return Table(title, columns, tuple((group, tuple(lines)) for group, lines in groups.items() if lines))
+
+
+def _with_interval(cell: Cell, row: Mapping[str, Any], line: Line) -> Cell:
+    """The cell, with the ends that stand beside its figure."""
+    low, high = (row.get(end) for end in ends_of(line.key))
+    if low is None or high is None:
+        return cell
+    return replace(cell, interval=f"{shown(low, line.reading.decimals)} to {shown(high, line.reading.decimals)}")
 
 
 def figure_line(key: str, values: Sequence[Any], kinds: Sequence[str]) -> Line:
