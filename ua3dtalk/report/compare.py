@@ -14,6 +14,7 @@ from ua3dtalk.config import CompareSettings, ReportSettings
 from ua3dtalk.report.compare_tables import (
     as_csv,
     compared,
+    difference_title,
     how_to_read,
     latex,
     markdown,
@@ -23,7 +24,7 @@ from ua3dtalk.report.compare_tables import (
 )
 from ua3dtalk.report.compare_tables import difference as difference_text
 from ua3dtalk.report.comparison import Run, comparison, load_runs
-from ua3dtalk.report.figures import GROUPS, Reading, reading_of
+from ua3dtalk.report.figures import COUNTS, GROUPS, Reading, in_order, reading_of
 from ua3dtalk.report.media import Film, Panel
 from ua3dtalk.report.page import write_page
 from ua3dtalk.report.series import Chart, Line
@@ -131,10 +132,10 @@ def compared_actor(
     """Film, charts and tables of one actor; of all of them where `actor` is None."""
     tables = [table for table in document["tables"] if table["actor"] == actor]
     first, rows = tables[0], compared(tables[0])
-    heads = tuple(f"{row_title(row)} − {document['methods'][0]}" for row in rows)
-    keys = list(dict.fromkeys(key for row in rows for key, figure in row["figures"].items() if "difference" in figure))
-    keys = [key for key in keys if reading_of(key).better is not None]
-    lines = tuple(DifferenceLine(key, reading_of(key), difference_cells(rows, key)) for key in by_group(keys))
+    heads = tuple(difference_title(row, document["methods"][0]) for row in rows)
+    keys = in_order(key for row in rows for key, figure in row["figures"].items() if "difference" in figure)
+    keys = [key for key in keys if reading_of(key).better is not None and reading_of(key).group != COUNTS]
+    lines = tuple(DifferenceLine(key, reading_of(key), difference_cells(rows, key)) for key in keys)
     title = subject_of(first)
     figures = tuple(figure_table(table) for table in tables)
     if actor is None:
@@ -145,11 +146,6 @@ def compared_actor(
     return Compared(
         ident, title, methods_film(ident, parts, sizes), tuple(mouth_charts(ident, own, parts)), heads, lines, figures
     )
-
-
-def by_group(keys: Sequence[str]) -> list[str]:
-    """Figures in the order of their groups."""
-    return sorted(keys, key=lambda key: GROUPS.index(reading_of(key).group))
 
 
 def difference_cells(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[Difference, ...]:
@@ -189,7 +185,7 @@ def figure_table(table: Mapping[str, Any]) -> FigureTable:
     columns = tuple(
         Column(row_title(row), ", ".join(row["driven_by"]).replace("_", " "), "", kind_of(row)) for row in table["rows"]
     )
-    keys = list(dict.fromkeys(key for row in table["rows"] for key in row["figures"]))
+    keys = in_order(key for row in table["rows"] for key in row["figures"])
     groups: dict[str, list[TableLine]] = {group: [] for group in GROUPS}
     for key in keys:
         figures = [row["figures"].get(key) for row in table["rows"]]

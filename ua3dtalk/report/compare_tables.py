@@ -7,13 +7,13 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ua3dtalk.report.figures import Reading, reading_of, shown
+from ua3dtalk.report.figures import Reading, in_order, reading_of, shown
 from ua3dtalk.report.tables import TITLES, figure_line, table_title
 
 LATEX_SIGNS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "±": r"$\pm$", "→": r"$\to$", "–": "--",
-    "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    "≈": r"$\approx$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
 }  # fmt: skip
 CSV_HEAD = (
     *("actor", "region", "codec", "row", "method", "driven_by", "figure", "better"),
@@ -26,14 +26,24 @@ Table = Mapping[str, Any]
 def row_title(row: Mapping[str, Any], several: bool = True) -> str:
     """The method's name for what it rendered, the row's own for the others."""
     if row["name"] == "ours":
-        return str(row["method"]) + (", modelled blinks" if "modelled_blinks" in row["driven_by"] else "")
+        return str(row["method"]) + variant_of(row)
     title = TITLES.get(row["name"], row["name"])
     return f"{title} ({row['method']})" if row["method"] and several else title
 
 
+def variant_of(row: Mapping[str, Any]) -> str:
+    """What sets a row apart from the first of its name."""
+    return ", modelled blinks" if "modelled_blinks" in row["driven_by"] else ""
+
+
+def difference_title(row: Mapping[str, Any], first: str) -> str:
+    """What is subtracted from what."""
+    return f"{row['method']} − {first}{variant_of(row)}"
+
+
 def main_keys(table: Table) -> list[str]:
-    """The main figures of a table, in the order of the rows."""
-    keys = dict.fromkeys(key for row in table["rows"] for key in row["figures"])
+    """The main figures of a table."""
+    keys = in_order(key for row in table["rows"] for key in row["figures"])
     return [key for key in keys if reading_of(key).main]
 
 
@@ -105,7 +115,7 @@ def markdown(document: Mapping[str, Any]) -> str:
             lines.append(_markdown_row([row_title(row), *cells]))
         for row in compared(table):
             cells = [difference(row["figures"].get(k), r.decimals) for k, r in zip(keys, readings, strict=True)]
-            lines.append(_markdown_row([f"{row_title(row)} − {document['methods'][0]}", *cells]))
+            lines.append(_markdown_row([difference_title(row, document["methods"][0]), *cells]))
         lines.append("")
     return "\n".join(lines)
 
@@ -148,7 +158,7 @@ def _tabular(table: Table, first: str) -> list[str]:
         blocks[row["name"] == "ours"].append(_latex_row([escaped(row_title(row)), *cells]))
     for row in compared(table):
         cells = [difference(row["figures"].get(k), r.decimals) for k, r in zip(keys, readings, strict=True)]
-        blocks[2].append(_latex_row([escaped(cell) for cell in (f"{row_title(row)} − {first}", *cells)]))
+        blocks[2].append(_latex_row([escaped(cell) for cell in (difference_title(row, first), *cells)]))
     heads = [escaped(f"{r.title} {r.arrow}".strip()) for r in readings]
     lines = [f"  \\begin{{tabular}}{{l{'r' * len(keys)}}}", r"    \toprule", _latex_row(["", *heads])]
     for block in filter(None, blocks):

@@ -258,7 +258,7 @@ def _table(
                 "variant": row.variant,
                 "driven_by": row.driven_by.split("+") if row.driven_by else [],
                 "figures": {
-                    key: _figure(seeds, theirs.get(key, {}), [d.get((row, key)) for d in drawn])
+                    key: _figure(row, seeds, theirs.get(key, {}), [d.get((row, key)) for d in drawn])
                     for key, seeds in values.items()
                 },
             }
@@ -267,10 +267,12 @@ def _table(
 
 
 def _figure(
-    ours: Mapping[int, float], theirs: Mapping[int, float], drawn: Sequence[Resampled | None]
+    row: Row, ours: Mapping[int, float], theirs: Mapping[int, float], drawn: Sequence[Resampled | None]
 ) -> dict[str, Any]:
-    """Mean and spread over seeds; against the first method the difference, paired by seed, and its interval."""
-    found: dict[str, Any] = {"mean": mean_of(list(ours.values())), "spread": spread_of(list(ours.values()))}
+    """Mean and, where a head takes part, spread over seeds; against the first method the difference, paired by seed,
+    and its interval."""
+    values = list(ours.values())
+    found: dict[str, Any] = {"mean": mean_of(values), "spread": spread_of(values) if row.method else None}
     differences = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
     if differences:
         found["difference"] = mean_of(differences)

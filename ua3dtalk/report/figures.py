@@ -6,19 +6,19 @@ docs/metrics.md is the long form. A figure that has no line here is shown all th
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Better = Literal["up", "down", "one", "zero", "truth"]
 
-ARROWS: dict[Better | None, str] = {"up": "↑", "down": "↓", "one": "→ 1", "zero": "→ 0", "truth": "→ truth", None: ""}
+ARROWS: dict[Better | None, str] = {"up": "↑", "down": "↓", "one": "→ 1", "zero": "→ 0", "truth": "≈", None: ""}
 SAID: dict[Better | None, str] = {
     "up": "higher is better",
     "down": "lower is better",
     "one": "best at 1",
     "zero": "best at 0",
-    "truth": "best where the truth is",
+    "truth": "best where the truth is, or what is usual for the actor",
     None: "for orientation",
 }
 
@@ -179,14 +179,29 @@ def reading_of(key: str) -> Reading:
     """How a figure is shown: its own line, that of the longest name with * that it begins with, or its bare name."""
     if key in READINGS:
         return READINGS[key]
-    open_ended = [name for name in READINGS if name.endswith("*") and key.startswith(name[:-1])]
-    if not open_ended:
+    name = _open_ended(key)
+    if not name:
         group = COUNTS if key.endswith("_frames") or key.startswith("frames_") else OTHER
         return Reading(key.replace("_", " "), "", None, 0 if group == COUNTS else 4, group, "See docs/metrics.md.")
-    name = max(open_ended, key=len)
     found = READINGS[name]
     variant = key[len(name) - 1 :].replace("_", " ")
     return Reading(found.title, variant, found.better, found.decimals, found.group, found.meaning, found.main)
+
+
+def _open_ended(key: str) -> str:
+    """The longest name with * that a key begins with; nothing where there is none."""
+    return max((name for name in READINGS if name.endswith("*") and key.startswith(name[:-1])), key=len, default="")
+
+
+def in_order(keys: Iterable[str]) -> list[str]:
+    """Figures in the order of READINGS, group by group; those that have no line there last, as they come."""
+    lines = list(READINGS)
+
+    def place(key: str) -> tuple[int, int]:
+        line = key if key in READINGS else _open_ended(key)
+        return GROUPS.index(reading_of(key).group), lines.index(line) if line else len(lines)
+
+    return sorted(dict.fromkeys(keys), key=place)
 
 
 def ends_of(key: str) -> tuple[str, str]:
@@ -208,7 +223,7 @@ def shown(value: Any, decimals: int) -> str:
     if isinstance(value, int | float):
         text = f"{value:.{decimals}f}"
         if value and float(text) == 0:  # a small figure is not none
-            text = f"{value:.0e}"
+            text = f"{value:.1g}" if abs(value) < 1e-4 else f"{float(f'{value:.1g}'):f}".rstrip("0")
         return text.replace("-", "−")
     return ", ".join(shown(part, decimals) for part in value)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ua3dtalk.report.figures import GROUPS, NO_FIGURES, Reading, ends_of, is_end, merit, reading_of, shown
+from ua3dtalk.report.figures import GROUPS, NO_FIGURES, Reading, ends_of, in_order, is_end, merit, reading_of, shown
 
 TITLES = {
     "truth": "Truth",
@@ -79,7 +79,7 @@ def table_title(region: str, codec: str) -> str:
 
 def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = tuple(column_of(row) for row in rows)
-    keys = list(dict.fromkeys(key for row in rows for key in row if key not in NO_FIGURES))
+    keys = in_order(key for row in rows for key in row if key not in NO_FIGURES)
     groups: dict[str, list[Line]] = {group: [] for group in GROUPS}
     for key in (key for key in keys if not is_end(key, keys)):
         line = figure_line(key, [row.get(key) for row in rows], [column.kind for column in columns])

@@ -19,7 +19,9 @@ HEAD = "name,driven_by,region,codec,frame,psnr,lmd_px\n"
 
 def test_a_table_is_read_by_row_figure_and_frame(tmp_path: Path) -> None:
     path = tmp_path / "metrics_frames.csv"
-    path.write_text(HEAD + "truth,,face,none,7,,0\nours,audio+pose,face,none,7,30.5,1.25\nours,audio+pose,face,none,9,,2\n")
+    path.write_text(
+        HEAD + "truth,,face,none,7,,0\nours,audio+pose,face,none,7,30.5,1.25\nours,audio+pose,face,none,9,,2\n"
+    )
     table = read_frames(path)
     (key,) = table.find("ours", "face")
     assert key == FrameKey("ours", "audio+pose", "face", "none")
@@ -42,7 +44,9 @@ def test_a_broken_table_is_one_line(tmp_path: Path, text: str) -> None:
 
 def test_numbers_are_short_and_json() -> None:
     assert numbers([1 / 3, math.nan, math.inf, 12345.6, np.float32(2)]) == [0.3333, None, None, 12350.0, 2.0]
-    chart = Chart("main.x", "time", "t", "a", lines=[Line("n", np.array([1.0, math.nan]), "ours")], points=[(1, 2, "p")])
+    chart = Chart(
+        "main.x", "time", "t", "a", lines=[Line("n", np.array([1.0, math.nan]), "ours")], points=[(1, 2, "p")]
+    )
     found = json.loads(json.dumps(chart.data(), allow_nan=False))
     assert found["lines"][0]["values"] == [1.0, None] and found["points"] == [[1.0, 2.0, "p"]]
 

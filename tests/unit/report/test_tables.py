@@ -31,8 +31,9 @@ def test_every_reading_has_a_group_and_one_sentence() -> None:
 @pytest.mark.parametrize(
     ("value", "decimals", "text"),
     [
-        (26.364, 2, "26.36"), (-0.0393, 2, "−0.04"), (None, 2, "–"), (math.nan, 2, "–"), (math.inf, 1, "–"), (0.0, 3, "0.000"),
-        (0.00004, 3, "4e−05"), (126, 0, "126"), (True, 2, "True"), ("h264", 2, "h264"), ([0.5, 1], 1, "0.5, 1.0"),
+        (26.364, 2, "26.36"), (-0.0393, 2, "−0.04"), (None, 2, "–"), (math.nan, 2, "–"), (math.inf, 1, "–"),
+        (0.0, 3, "0.000"), (0.00004, 3, "4e−05"), (-0.0032, 2, "−0.003"), (126, 0, "126"), (True, 2, "True"),
+        ("h264", 2, "h264"), ([0.5, 1], 1, "0.5, 1.0"),
     ],
 )  # fmt: skip
 def test_figures_as_text(value: object, decimals: int, text: str) -> None:

@@ -325,6 +325,7 @@
     const choice = root.querySelector(".choice");
     const parts = [...root.querySelectorAll(":scope > .tab")];
     choice.hidden = parts.length < 2;
+    root.classList.toggle("chosen", parts.length > 1);
     const choose = (chosen) => parts.forEach((part, k) => part.classList.toggle("away", k !== chosen));
     choice.addEventListener("change", (event) => choose(Number(event.target.value)));
     choose(0);
