@@ -1,4 +1,4 @@
-# make demo: from nothing to results/May/metrics.json. Everything is installed into .venv.
+# make demo: from nothing to results/May/report.html. Everything is installed into .venv.
 
 CORES ?= all
 VENV := .venv
@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard native/*)
 	@touch $@
 
 demo: install
-	$(BIN)/snakemake --cores $(CORES) -- results/May/metrics.json
+	$(BIN)/snakemake --cores $(CORES) -- results/May/report.html
 
 test: install
 	$(BIN)/ruff check .
