@@ -119,6 +119,8 @@ def test_an_edit_of_the_native_sources(workflow: Workflow) -> None:
         ("training={checkpoint_seconds: 3}", set()),
         ("rendering={driven_by: [pose]}", {"render_test", "metrics"}),
         ("metrics={perceptual: lpips_squeeze_proxy}", {"metrics"}),
+        ("metrics={more_perceptual: [lpips_vgg]}", {"metrics"}),
+        ("metrics={inception: true}", {"metrics"}),
     ],
 )
 def test_a_change_of_a_setting(workflow: Workflow, setting: str, stages: set[str]) -> None:
