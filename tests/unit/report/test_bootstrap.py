@@ -81,8 +81,8 @@ def test_a_constant_difference_is_sure() -> None:
 
 
 def test_without_memory_it_is_the_textbook_interval() -> None:
-    values = np.random.default_rng(3).standard_normal(20_000)
-    drawn = resample([values], 10, 4000, np.random.default_rng(4))
+    values = np.random.default_rng(3).standard_normal(4_000)
+    drawn = resample([values], 10, 3000, np.random.default_rng(4))
     assert drawn is not None
     low, high = interval([drawn])
     half = 1.96 * values.std() / np.sqrt(len(values))
