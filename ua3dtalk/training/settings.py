@@ -45,7 +45,7 @@ class BeliefSettings(Settings):
     view_noise: float = Field(
         1.0, ge=0, description="noise added in each step to what the views besides audio hear, in standard deviations"
     )
-    view_dropout: float = Field(0.5, ge=0, lt=1, description="share of the steps in which such a view is left out")
+    view_dropout: float = Field(0.1, ge=0, lt=1, description="share of the steps in which such a view is left out")
     bagging: float = Field(
         0.3,
         ge=0,
