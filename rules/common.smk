@@ -198,7 +198,7 @@ def cross_metrics_state(wildcards):
             STATES.code("ua3dtalk.metrics.cross"),
             STATES.adapter("cross_metrics"),
             cross_state(wildcards),
-            STATES.of("render_test", wildcards.actor),
+            STATES.of("metrics", wildcards.actor),
             [CONFIG.method, CONFIG.budget],
         ]
     )

@@ -57,8 +57,11 @@ rule cross_metrics:
         frames=f"{SAID}/driven.npy",
         heard=f"{SAID}/heard.npz",
         voice=f"{SAID}/sound.wav",
+        film="results/{actor}/video.npy",
         renders="results/{actor}/renders/test",
+        metrics="results/{actor}/metrics.json",
         landmarker=asset("face_landmarker"),
+        identity=asset("dlib_identity"),
     output:
         figures=f"{SAID}/cross.json",
         picture=report(

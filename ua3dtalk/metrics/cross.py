@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,21 +14,27 @@ import numpy as np
 from ua3dtalk.errors import DataError
 from ua3dtalk.face.landmarker import FaceLandmarker
 from ua3dtalk.media.frames import frames_at
+from ua3dtalk.metrics.blinks import eye_closure, find_blinks
 from ua3dtalk.metrics.cross_picture import draw_cross
 from ua3dtalk.metrics.detect import Faces, settle
+from ua3dtalk.metrics.figures import evenly
+from ua3dtalk.metrics.identity import NAME as IDENTITY
+from ua3dtalk.metrics.identity import IdentityNetwork, identity_similarity, vectors_of
 from ua3dtalk.metrics.image import crop, face_squares
 from ua3dtalk.metrics.lips import mouth_opening
+from ua3dtalk.metrics.scene import Figures, rounded
+from ua3dtalk.metrics.shake import jitter, root_mean_square
 from ua3dtalk.rendering.cross import FRAMES, HEARD, VIDEO
 from ua3dtalk.rendering.uncertainty import DEVIATION
-from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
+from ua3dtalk.subject import FPS, SAMPLES_PER_FRAME, Subject
 from ua3dtalk.workflow import atomic, progress
 
 SILENT = 0.1  # probability of speech under which nobody speaks, as long as it lasts
 SILENT_AROUND = 6  # frames: lips still move so shortly before and after speech
 CLOSED = 0.1  # of the speaking range: an opening under it is a closed mouth
 LOWEST, HIGHEST = 5, 95  # percentiles that are a range
-
-Figures = dict[str, Any]
+IDENTITY_FRAMES = 25
+OWN = ("jitter", "blinks_per_minute", "blink_seconds")  # of the truth's row in metrics.json
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,9 @@ def measure_cross(
     subject: Subject,
     drive: Path,
     own_deviation: Path,
+    own_metrics: Path,
     landmarker: Path,
+    identity: Path,
     out: Path,
     picture: Path,
     method: str,
@@ -64,10 +72,11 @@ def measure_cross(
         subject: clips, audio, landmarks and, where the head has them, priors are read.
         drive: drive.json of `cross_drive`, beside what it names.
         own_deviation: deviation.npy of the actor's held-out frames; absent for a head without beliefs.
-        landmarker: face_landmarker.task.
+        own_metrics: the actor's metrics.json, whose row of the truth says how still and how often blinking it is.
+        landmarker: face_landmarker.task; identity: weights of the network of identity.
         method, budget, seed: of the run, for the record.
     """
-    document = _read(drive)
+    document, usually = _read(drive), own_figures(own_metrics)
     folder = drive.parent
     frames = np.load(folder / FRAMES, mmap_mode="r")
     heard = _read_heard(folder / HEARD)
@@ -75,11 +84,14 @@ def measure_cross(
     height, width = frames.shape[1:3]
     film = (each[:height, :width] for each in frames_at(folder / VIDEO))
     sources: Mapping[str, Iterator[np.ndarray]] = {"none": iter(frames), "h264": islice(film, len(frames))}
-    faces = {
-        codec: find_faces(landmarker, progress(source, f"landmarks, codec {codec}", len(frames)))
-        for codec, source in sources.items()
-    }
-    figures = {codec: seen_figures(found, heard, usual) for codec, found in faces.items()}
+    network = IdentityNetwork(identity)
+    own = own_vectors(subject, network)
+    faces, figures = {}, {}
+    for codec, source in sources.items():
+        kept = Kept(progress(source, f"landmarks, codec {codec}", len(frames)), evenly(len(frames), IDENTITY_FRAMES))
+        faces[codec] = find_faces(landmarker, iter(kept))
+        figures[codec] = seen_figures(faces[codec], heard, usual) | motion_figures(faces[codec])
+        figures[codec] |= identity_figures(kept.frames, faces[codec], network, own)
     told = novelty_figures(heard, document["views"], subject) | deviation_figures(
         subject, folder / DEVIATION, own_deviation, faces["none"]
     )
@@ -93,8 +105,8 @@ def measure_cross(
         "frames": len(frames),
         "size": [width, height],
         "driven_by": document["driven_by"],
-        "figures": _rounded(figures["none"] | told),
-        "figures_h264": _rounded(figures["h264"]),
+        "figures": rounded(figures["none"] | told | usually),
+        "figures_h264": rounded(figures["h264"]),
         "emotions": heard_emotions(heard, document["labels"]),
         "speed": {"frames_per_second": document["frames_per_second"]},
     }
@@ -132,6 +144,56 @@ def seen_figures(faces: Faces, heard: Mapping[str, np.ndarray], usual: Usual) ->
     return figures
 
 
+class Kept:
+    """Frames that pass by once; the chosen ones stay in `frames`, by their number."""
+
+    def __init__(self, source: Iterable[np.ndarray], chosen: np.ndarray) -> None:
+        self.frames: dict[int, np.ndarray] = {}
+        self._source, self._chosen = source, set(chosen.tolist())
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for number, frame in enumerate(self._source):
+            if number in self._chosen:
+                self.frames[number] = np.array(frame)
+            yield frame
+
+
+def own_vectors(subject: Subject, network: IdentityNetwork) -> np.ndarray:
+    """Vectors of identity [m, 128] of some training frames."""
+    train = subject.train_frames[subject.landmarks.valid[subject.train_frames]]
+    chosen = train[evenly(len(train), IDENTITY_FRAMES)]
+    return vectors_of(network, [subject.video[k] for k in chosen], subject.landmarks.points[chosen])
+
+
+def identity_figures(
+    frames: Mapping[int, np.ndarray], faces: Faces, network: IdentityNetwork, own: np.ndarray
+) -> Figures:
+    """Whether it is still the actor: mean cosine with training frames [m, 128], beside these among themselves."""
+    vectors = vectors_of(network, list(frames.values()), faces.points[list(frames)])
+    found = {IDENTITY: identity_similarity(vectors, own), f"{IDENTITY}_own": identity_similarity(own, own, same=True)}
+    return {name: _mean(values) for name, values in found.items()}
+
+
+def motion_figures(faces: Faces) -> Figures:
+    """How much the head trembles and how its eyes blink."""
+    blinks = find_blinks(eye_closure(faces.blendshapes, faces.names), FPS)
+    return {
+        "jitter": root_mean_square(jitter(faces.points)),
+        "blinks_per_minute": blinks.per_minute,
+        "blink_seconds": blinks.mean_duration,
+    }
+
+
+def own_figures(metrics: Path) -> Figures:
+    """What the actor's held-out frames show of what a voice without truth is measured by."""
+    try:
+        rows = json.loads(metrics.read_text())["rows"]
+        truth = next(row for row in rows if (row["name"], row.get("codec", "none")) == ("truth", "none"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise DataError(f"{metrics} cannot be read ({error}): delete it and run again") from error
+    return {f"{name}_own": truth[name] for name in OWN if name in truth}
+
+
 def silent_frames(spoken: np.ndarray) -> np.ndarray:
     """bool [n]: nobody speaks in the frame nor shortly before or after; spoken [n]: probability of speech."""
     loud = np.convolve(spoken >= SILENT, np.ones(2 * SILENT_AROUND + 1), "full")[SILENT_AROUND : -SILENT_AROUND or None]
@@ -165,7 +227,7 @@ def deviation_figures(subject: Subject, maps: Path, own: Path, faces: Faces) -> 
         return {}
     test = subject.test_frames
     points = np.where(subject.landmarks.valid[test, None, None], subject.landmarks.points[test], np.nan)
-    figures = {"deviation": mean_deviation(maps, faces.points)}
+    figures: Figures = {"deviation": mean_deviation(maps, faces.points)}
     if np.isfinite(points).any():
         figures["deviation_own"] = mean_deviation(own, points)
     return figures
@@ -179,6 +241,11 @@ def mean_deviation(path: Path, points: np.ndarray) -> float:
     return float(np.mean([cut.astype(np.float32).mean() for cut in cuts]))
 
 
+def _mean(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
+
+
 def _share(flags: np.ndarray) -> float | None:
     return float(flags.mean()) if len(flags) else None
 
@@ -188,10 +255,6 @@ def _range(values: np.ndarray) -> tuple[float | None, float | None]:
         return None, None
     low, high = np.percentile(values, (LOWEST, HIGHEST))
     return float(low), float(high)
-
-
-def _rounded(figures: Figures) -> Figures:
-    return {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in figures.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -35,7 +35,9 @@ def faces_with(opening: np.ndarray) -> Faces:
         points[:, upper], points[:, lower] = (30, 35, 0), (30, 35, 0)
         points[:, lower, 1] += 40 * opening
     points[np.isnan(opening)] = np.nan
-    return Faces(points, np.zeros((len(opening), 52), np.float32), ("jawOpen",) * 52)
+    return Faces(
+        points, np.zeros((len(opening), 52), np.float32), ("eyeBlinkLeft", "eyeBlinkRight", *("jawOpen",) * 50)
+    )
 
 
 def heard(spoken: np.ndarray, loudness: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -127,9 +129,31 @@ def said(subject: Subject, folder: Path, frames: int = 30) -> Path:
     return folder / "drive.json"
 
 
+class BrightnessNetwork:
+    """Stands for the network of identity: a vector that turns with the mean brightness of the frame."""
+
+    def __init__(self, model: Path) -> None:
+        pass
+
+    def __call__(self, frame: np.ndarray, points: np.ndarray) -> np.ndarray:
+        angle = frame.mean() / 255
+        found = np.zeros(128)
+        found[:2] = np.cos(angle), np.sin(angle)
+        return found if np.isfinite(points).all() else np.full(128, np.nan)
+
+
+@pytest.fixture(autouse=True)
+def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cross, "IdentityNetwork", BrightnessNetwork)
+
+
 def measure(subject: Subject, drive: Path, own: Path) -> dict:
+    metrics = drive.parent / "metrics.json"
+    truth = {"name": "truth", "codec": "none", "jitter": 0.002, "blinks_per_minute": 15.0, "psnr": None}
+    metrics.write_text(json.dumps({"rows": [truth, truth | {"codec": "h264", "jitter": 9.0}]}))
     measure_cross(
-        subject=subject, drive=drive, own_deviation=own, landmarker=Path("none"), out=drive.parent / "cross.json",
+        subject=subject, drive=drive, own_deviation=own, landmarker=Path("none"),
+        own_metrics=metrics, identity=Path("none"), out=drive.parent / "cross.json",
         picture=drive.parent / "cross.png", method="ua3dtalk", budget="tiny", seed=3, state="abc",
     )  # fmt: skip
     document: dict = json.loads((drive.parent / "cross.json").read_text())
@@ -157,6 +181,7 @@ def test_the_whole_document(tiny_subject: Subject, tmp_path: Path, monkeypatch: 
     assert figures["deviation_own"] == pytest.approx(0.03, abs=1e-4)
     assert (figures["novelty"], figures["novelty_own"]) == (1.5, 1.0)
     assert document["emotions"] == {"neutral": 0.75, "happy": 0.25}
+    assert (figures["jitter_own"], figures["blinks_per_minute_own"]) == (0.002, 15.0)
     assert set(document["figures_h264"]) < set(figures)
     assert (tmp_path / "said/cross.png").stat().st_size > 10_000
 
@@ -194,3 +219,38 @@ def test_usual_leaves_frames_without_a_face(tiny_subject: Subject) -> None:
     subject.landmarks = replace(landmarks, valid=valid)
     usual = cross.usual_of(subject)
     assert len(usual.opening) == len(usual.loudness) == int(valid[subject.train_frames].sum())
+
+
+def test_blinks_and_trembling_of_the_frames() -> None:
+    faces = faces_with(np.full(100, 0.1))
+    for peak in (20, 70):
+        faces.blendshapes[peak - 2 : peak + 3, :2] = np.array([0.3, 0.8, 1.0, 0.8, 0.3])[:, None]
+    figures = cross.motion_figures(faces)
+    assert figures["blinks_per_minute"] == pytest.approx(2 / 4 * 60)
+    assert figures["jitter"] == pytest.approx(0, abs=1e-6), "a head that does not move does not tremble"
+
+
+def test_identity_is_the_mean_cosine_with_the_training_frames(tiny_subject: Subject) -> None:
+    network = BrightnessNetwork(Path("none"))
+    own = cross.own_vectors(tiny_subject, network)  # type: ignore[arg-type]
+    assert len(own) == min(25, len(tiny_subject.train_frames))
+    frames = {3: np.full((8, 8, 3), 40, np.uint8), 9: np.full((8, 8, 3), 200, np.uint8)}
+    found = cross.identity_figures(frames, faces_with(np.full(12, 0.1)), network, own)  # type: ignore[arg-type]
+    angles = [np.arctan2(vector[1], vector[0]) for vector in own]
+    wanted = np.mean([np.cos(value / 255 - angle) for value in (40, 200) for angle in angles])
+    assert found["identity_dlib128"] == pytest.approx(wanted)
+    pairs = [np.cos(a - b) for i, a in enumerate(angles) for j, b in enumerate(angles) if i != j]
+    assert found["identity_dlib128_own"] == pytest.approx(np.mean(pairs))
+
+
+def test_kept_frames_are_the_chosen_ones() -> None:
+    source = [np.full((2, 2, 3), k, np.uint8) for k in range(10)]
+    kept = cross.Kept(iter(source), np.array([2, 7]))
+    assert [int(frame[0, 0, 0]) for frame in kept] == list(range(10))
+    assert {number: int(frame[0, 0, 0]) for number, frame in kept.frames.items()} == {2: 2, 7: 7}
+
+
+def test_figures_of_an_actor_without_metrics_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"rows": []}')
+    with pytest.raises(DataError, match=r"metrics\.json cannot be read"):
+        cross.own_figures(tmp_path / "metrics.json")
