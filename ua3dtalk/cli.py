@@ -1,6 +1,7 @@
 """The command `ua3dtalk`: what is done outside the pipeline.
 
 ua3dtalk evaluate generated.mp4 truth.mp4 --out metrics.json
+ua3dtalk say May speech.wav --out may.mp4 --emotion happy:0.8
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All subcommands."""
-    root = argparse.ArgumentParser(prog="ua3dtalk", description="Outside the pipeline: measure any two videos.")
+    root = argparse.ArgumentParser(
+        prog="ua3dtalk", description="Outside the pipeline: measure any two videos, let a trained head speak."
+    )
     commands = root.add_subparsers(required=True, metavar="command")
     evaluate = commands.add_parser("evaluate", help="figures of a generated video against the truth")
     evaluate.add_argument("generated", type=Path, help="what was made")
@@ -41,7 +44,23 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--strict", action="store_true", help="refuse other rates, sizes and lengths")
     evaluate.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 4), help="(%(default)s)")
     evaluate.set_defaults(run=_evaluate)
+    say = commands.add_parser("say", help="let a trained actor say any sound")
+    say.add_argument("actor", help="name under results/, or a folder")
+    say.add_argument("voice", type=Path, help="any file with sound")
+    say.add_argument("--out", type=Path, required=True, help="the film, .mp4")
+    say.add_argument(
+        "--emotion", help="label:strength of the actor's clips, 0..1.5; unless given the one that is heard"
+    )
+    say.add_argument("--seed", type=int, default=0, help="of blinks and brows (%(default)s)")
+    say.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    say.set_defaults(run=_say)
     return root
+
+
+def _say(options: argparse.Namespace) -> None:
+    from ua3dtalk.rendering.say import SayOptions, say
+
+    say(SayOptions(options.actor, options.voice, options.out, options.emotion, options.seed, options.device))
 
 
 def _evaluate(options: argparse.Namespace) -> None:
