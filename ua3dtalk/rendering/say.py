@@ -49,6 +49,8 @@ def say(options: SayOptions) -> int:
     """
     if options.out.suffix.lower() != ".mp4":
         raise InputError(f"--out {options.out}: a film is written as .mp4; name it so")
+    if not options.voice.is_file():
+        raise InputError(f"no file {options.voice} (looked from {Path.cwd()}): correct the path")
     asked = parse_emotion(options.emotion)
     subject = open_actor(options.actor)
     model = subject.path("model/fused.safetensors")
