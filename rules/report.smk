@@ -7,6 +7,7 @@ rule report:
         **BUNDLE,
         **SEEN,
         metrics="results/{actor}/metrics.json",
+        table="results/{actor}/metrics_frames.csv",
         rows="results/{actor}/renders/test.json",
         frames="results/{actor}/renders/test",
         losses=expand("results/{{actor}}/curves/{stage}.json", stage=["train_mouth", "train_face", "train_fuse"]),
@@ -32,6 +33,7 @@ rule compare:
     """Compare methods over actors and seeds: means, spread, paired intervals, beside the truth and trivial opponents."""
     input:
         metrics=compared_runs(f"{RUN}/metrics.json"),
+        tables=compared_runs(f"{RUN}/metrics_frames.csv"),
         renders=compared_runs(f"{RUN}/renders/test.json"),
     output:
         table="results/compare.json",

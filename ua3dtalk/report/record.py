@@ -12,7 +12,8 @@ from typing import Any
 
 from ua3dtalk import __version__
 from ua3dtalk.asset_table import ASSETS, FOLDERS
-from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, STAGES
+from ua3dtalk.config import MetricsSettings
+from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, STAGES, metric_weights
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import cost
 
@@ -114,9 +115,11 @@ def weights(stages: Iterable[str], config: Mapping[str, Any]) -> list[Weight]:
 
 def _assets_of(stage: str, config: Mapping[str, Any]) -> list[str]:
     found = list(STAGES[stage].assets) if stage in STAGES else []
-    section = "metrics" if stage == "metrics" else "training" if stage in ("train_face", "train_mouth") else ""
-    asked = PERCEPTUAL_WEIGHTS.get(str(config.get(section, {}).get("perceptual")))
-    return [part for name in [*found, *filter(None, [asked])] for part in FOLDERS.get(name, (name,))]
+    if stage == "metrics":
+        found += metric_weights(MetricsSettings(**config.get("metrics", {}))).values()
+    elif stage in ("train_face", "train_mouth"):
+        found += filter(None, [PERCEPTUAL_WEIGHTS.get(str(config.get("training", {}).get("perceptual")))])
+    return [part for name in found for part in FOLDERS.get(name, (name,))]
 
 
 def versions() -> list[tuple[str, str]]:
