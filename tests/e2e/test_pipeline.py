@@ -115,8 +115,12 @@ def test_every_key_is_documented(root: Path, subject: Subject, file: str) -> Non
 def test_every_stage_leaves_a_picture(subject: Subject) -> None:
     from PIL import Image
 
-    for stage in STAGES:
-        with Image.open(subject.path(f"pictures/{stage}.png")) as picture:
+    shared = subject.root.parent / ".shared"
+    for stage, entry in STAGES.items():
+        if stage.startswith("cross"):  # no voice is asked for
+            continue
+        folder = shared if entry.shared else subject.root
+        with Image.open(folder / "pictures" / f"{stage}.png") as picture:
             assert 500 <= picture.width <= 2000, stage
 
 
