@@ -171,7 +171,8 @@ def _pose(face: Detection | None) -> np.ndarray:
 def _settings() -> MetricsSettings:
     """The defaults, and every perceptual distance that this machine may be able to compute."""
     more = ("lpips_squeeze_proxy", "lpips_alex", "lpips_vgg") if find_spec("lpips") else ()
-    return MetricsSettings(more_perceptual=more, inception=True, fan68=find_spec("face_alignment") is not None)
+    fan = find_spec("face_alignment") is not None
+    return MetricsSettings(more_perceptual=more, perceptual_frames_face=50, inception=True, fan68=fan)
 
 
 def _weights(settings: MetricsSettings, groups: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
