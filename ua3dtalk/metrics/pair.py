@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ class VideoRow:
         name: truth or generated.
         path: of the file.
         codec: of the file.
-        rate: frames a second that are shown.
+        fps: frames a second of the file.
+        rate: frames a second that are compared, at most `fps`: of the file's the nearest in time is taken.
         size: (height, width) px that frames are shrunk to.
         count: frames, or None as many as there are.
     """
@@ -34,6 +36,7 @@ class VideoRow:
     name: str
     path: Path
     codec: str
+    fps: float
     rate: float
     size: tuple[int, int]
     count: int | None = None
@@ -41,19 +44,26 @@ class VideoRow:
 
     def frames(self) -> Iterator[np.ndarray]:
         """uint8 [H, W, 3]"""
+        shown = picture = None
+        for frame in islice(self._nearest(), self.count):
+            if picture is None or shown is not frame:
+                shown, picture = frame, self._fitted(frame)
+            yield picture
+
+    def _nearest(self) -> Iterator[np.ndarray]:
+        """The file's frame whose time is nearest to 0, 1/rate, 2/rate ... s."""
+        index = 0
+        for k, frame in enumerate(frames_at(self.path, self.fps)):
+            while int(index * self.fps / self.rate + 0.5) == k:
+                yield frame
+                index += 1
+
+    def _fitted(self, frame: np.ndarray) -> np.ndarray:
         import cv2
 
-        shown = None
-        for k, frame in enumerate(frames_at(self.path, self.rate)):
-            if self.count is not None and k >= self.count:
-                return
-            if shown is not frame:
-                shown = frame
-                picture = frame
-                if frame.shape[:2] != self.size:
-                    picture = cv2.resize(frame, self.size[::-1], interpolation=cv2.INTER_AREA)
-                picture = np.ascontiguousarray(picture)
-            yield picture
+        if frame.shape[:2] != self.size:
+            frame = cv2.resize(frame, self.size[::-1], interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(frame)
 
 
 @dataclass(frozen=True)
@@ -68,8 +78,8 @@ class Pair:
 def lay_side_by_side(generated: Path, truth: Path, strict: bool = False) -> Pair:
     """Look at both files and settle on a rate, a size and a length.
 
-    The lower rate (frames are compared by time), the smaller size (the larger one is shrunk by averaging areas), the
-    common length from the start.
+    The lower rate (of the quicker one the frames nearest in time), the smaller size (the larger one is shrunk by
+    averaging areas), the common length from the start.
     Args:
         strict: refuse whatever would have to be adapted.
     Raises:
@@ -89,7 +99,7 @@ def lay_side_by_side(generated: Path, truth: Path, strict: bool = False) -> Pair
     smaller = min((a, b), key=lambda each: each.width * each.height)
     size = (smaller.height, smaller.width)
     rows = {
-        name: VideoRow(name, path, facts[name].codec, rate, size)
+        name: VideoRow(name, path, facts[name].codec, _own_rate(facts[name], rate), rate, size)
         for name, path in (("generated", generated), ("truth", truth))
     }
     return Pair(rows["truth"], rows["generated"], tuple(notes))
@@ -102,9 +112,18 @@ def _probe(path: Path) -> Probe:
 
 
 def _rate(a: Probe, b: Probe) -> float:
-    """The lower rate; a whole number where it is one but for a frame at the end."""
-    rate = min(a.fps, b.fps)
-    return float(round(rate)) if abs(rate - round(rate)) < SAME_RATE * rate / 2 and round(rate) else rate
+    """The lower rate."""
+    return _even(min(a.fps, b.fps))
+
+
+def _own_rate(facts: Probe, rate: float) -> float:
+    """A file's own rate, the compared one where they are the same."""
+    return rate if abs(facts.fps - rate) <= SAME_RATE * rate else _even(facts.fps)
+
+
+def _even(rate: float) -> float:
+    """A whole number where it is one but for a frame at the end."""
+    return float(round(rate)) if round(rate) and abs(rate - round(rate)) < SAME_RATE * rate / 2 else rate
 
 
 def _differences(a: Probe, b: Probe) -> Iterator[str]:

@@ -47,7 +47,8 @@ def test_other_rates_are_compared_by_time_at_the_lower_one(folder: Path) -> None
     assert pair.truth.rate == 25 and len(pair.notes) == 1 and "by time at 25" in pair.notes[0]
     shown, wanted = brightness(pair.generated), brightness(pair.truth)
     assert len(shown) == len(wanted) == 50
-    assert np.abs(shown - wanted).max() < 90 / 60 + 2  # a frame of the quicker one, and the codec's rounding
+    assert np.abs(shown - wanted).max() < 90 / 120 + 2  # half a frame of the quicker one, and the codec's rounding
+    assert abs((shown - wanted).mean()) < 0.3  # neither late nor early
     slower = lay_side_by_side(clip(folder / "g12.mp4", rate=12.5), folder / "t25.mp4")
     assert slower.truth.rate == 12.5
 
@@ -127,9 +128,9 @@ def test_a_real_pair_of_other_rate_size_and_length(clips: Path, folder: Path) ->
 
     landmarker()
     source = clips / "video" / "obama.mp4"
-    frames = (cv2.resize(frame, (300, 300), interpolation=cv2.INTER_AREA) for frame in frames_at(source, 30))
+    frames = (cv2.resize(frame, (300, 300), interpolation=cv2.INTER_AREA) for frame in frames_at(source, 50))
     generated = folder / "real.mp4"
-    write_video(generated, (frame for _, frame in zip(range(60), frames, strict=False)), fps=30)
+    write_video(generated, (frame for _, frame in zip(range(100), frames, strict=False)), fps=50)
     groups = ("pixels", "landmarks", "motion", "expression")
     result = evaluate(generated=generated, truth=source, out=folder / "r.json", groups=groups, workers=2)
     assert len(result["notes"]) == 3 and result["frames"] == 50 and result["size"] == [300, 300]
