@@ -62,6 +62,8 @@ rule cross_metrics:
         metrics="results/{actor}/metrics.json",
         landmarker=asset("face_landmarker"),
         identity=asset("dlib_identity"),
+        sync=SYNC.get("sync", []),
+        whisper=asset("whisper_base"),
     output:
         figures=f"{SAID}/cross.json",
         picture=report(

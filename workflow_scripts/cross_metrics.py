@@ -20,4 +20,6 @@ with job(snakemake) as run:
         budget=run.budget,
         seed=run.seed,
         state=run.state,
+        sync=Path(snakemake.input.sync) if snakemake.input.sync else None,
+        whisper=Path(snakemake.input.whisper[0]).parent,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
 from ua3dtalk.errors import DataError
 from ua3dtalk.face.landmarker import FaceLandmarker
@@ -24,9 +25,12 @@ from ua3dtalk.metrics.image import crop, face_squares
 from ua3dtalk.metrics.lips import mouth_opening
 from ua3dtalk.metrics.scene import Figures, rounded
 from ua3dtalk.metrics.shake import jitter, root_mean_square
-from ua3dtalk.rendering.cross import FRAMES, HEARD, VIDEO
+from ua3dtalk.rendering.cross import FRAMES, HEARD, SOUND, VIDEO
 from ua3dtalk.rendering.uncertainty import DEVIATION
 from ua3dtalk.subject import FPS, SAMPLES_PER_FRAME, Subject
+from ua3dtalk.sync.figures import local_figures, speech_of
+from ua3dtalk.sync.net import load_net
+from ua3dtalk.sync.talk import hearing
 from ua3dtalk.workflow import atomic, progress
 
 SILENT = 0.1  # probability of speech under which nobody speaks, as long as it lasts
@@ -65,6 +69,8 @@ def measure_cross(
     budget: str,
     seed: int,
     state: str,
+    sync: Path | None = None,
+    whisper: Path | None = None,
 ) -> None:
     """Write cross.json and its picture.
 
@@ -75,6 +81,7 @@ def measure_cross(
         own_metrics: the actor's metrics.json, whose row of the truth says how still and how often blinking it is.
         landmarker: face_landmarker.task; identity: weights of the network of identity.
         method, budget, seed: of the run, for the record.
+        sync, whisper: the local sync net and the folder of Whisper's weights; None leaves its figures out.
     """
     document, usually = _read(drive), own_figures(own_metrics)
     folder = drive.parent
@@ -92,6 +99,9 @@ def measure_cross(
         faces[codec] = find_faces(landmarker, iter(kept))
         figures[codec] = seen_figures(faces[codec], heard, usual) | motion_figures(faces[codec])
         figures[codec] |= identity_figures(kept.frames, faces[codec], network, own)
+    if sync and whisper:
+        in_sync = sync_figures(sync, whisper, folder / SOUND, faces)
+        figures = {codec: {**found, **in_sync[codec]} for codec, found in figures.items()}
     told = novelty_figures(heard, document["views"], subject) | deviation_figures(
         subject, folder / DEVIATION, own_deviation, faces["none"]
     )
@@ -119,6 +129,13 @@ def find_faces(landmarker: Path, frames: Iterator[np.ndarray]) -> Faces:
     """Landmarks of frames uint8 [H, W, 3]."""
     with FaceLandmarker(landmarker, video=True) as found:
         return settle(found, frames)
+
+
+def sync_figures(net: Path, whisper: Path, sound: Path, faces: Mapping[str, Faces]) -> dict[str, Figures]:
+    """Lip sync of each codec's frames with the voice."""
+    trained, (samples, _) = load_net(net), soundfile.read(sound, dtype="float32")
+    speech = speech_of(samples, len(faces["none"].found), hearing(whisper))
+    return {codec: local_figures(trained, found.points, speech) for codec, found in faces.items()}
 
 
 def usual_of(subject: Subject) -> Usual:

@@ -129,7 +129,7 @@ READINGS: dict[str, Reading] = {
         "Distance, local", "", "down", 2, SYNC, "Distance of sound and lips at the best offset (own net)."
     ),
     "sync_local_offset_ms": Reading(
-        "Offset, local", "ms", "zero", 0, SYNC, "Where sound and lips fit best; positive: the sound is late (own net)."
+        "Offset, local", "ms", "zero", 0, SYNC, "Where sound and lips fit best; negative: the sound is late (own net)."
     ),
     "sync_c": Reading(
         "Sync-C", "", "up", 2, SYNC, "SyncNet: median minus minimum of the distances over offsets.", True

@@ -11,7 +11,7 @@ from ua3dtalk.sync.local import embed, measure
 from ua3dtalk.sync.net import LocalSync
 from ua3dtalk.sync.official import published_figures
 from ua3dtalk.sync.syncnet import SyncNet
-from ua3dtalk.sync.talk import ENCODER, talk
+from ua3dtalk.sync.talk import ENCODER, Hear, talk
 
 Figures = dict[str, float | int | None]
 
@@ -45,6 +45,18 @@ def local_figures(net: LocalSync, points: np.ndarray, speech: Speech, frames: np
     if found is None:
         return dict.fromkeys(LOCAL)
     return dict(zip(LOCAL, (found.confidence, found.distance, found.offset_ms), strict=True))
+
+
+def speech_of(samples: np.ndarray, frames: int, hear: Hear) -> Speech:
+    """What `local_figures` hears in a sound that no bundle holds the features of.
+
+    Args:
+        samples: float [m], 16 kHz; what lacks of frames * 640 is silence.
+        hear: from `talk.hearing`.
+    """
+    wanted = frames * SAMPLES_PER_FRAME
+    sound = np.pad(samples[:wanted], (0, max(wanted - len(samples), 0))).astype(np.float32)
+    return Speech(hear(sound), np.zeros((0, 0)), ENCODER)
 
 
 def official_figures(

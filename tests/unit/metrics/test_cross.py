@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from ua3dtalk.errors import DataError
 from ua3dtalk.media.encode import write_video
@@ -23,6 +24,8 @@ from ua3dtalk.metrics.cross import (
 from ua3dtalk.metrics.detect import Faces
 from ua3dtalk.metrics.lips import INNER_LIP_PAIRS, OUTER_EYE_CORNERS
 from ua3dtalk.subject import Subject
+from ua3dtalk.sync.figures import LOCAL, local_figures
+from ua3dtalk.sync.net import LocalSync, load_net, save_net
 
 
 def faces_with(opening: np.ndarray) -> Faces:
@@ -254,3 +257,28 @@ def test_figures_of_an_actor_without_metrics_are_one_line(tmp_path: Path) -> Non
     (tmp_path / "metrics.json").write_text('{"rows": []}')
     with pytest.raises(DataError, match=r"metrics\.json cannot be read"):
         cross.own_figures(tmp_path / "metrics.json")
+
+
+def test_lip_sync_of_a_foreign_voice(tiny_subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sound is heard once; a part that is shorter than the frames goes on in silence."""
+    points = tiny_subject.landmarks.points
+    tokens = tiny_subject.speech.features
+    asked = []
+
+    def hear(samples: np.ndarray) -> np.ndarray:
+        asked.append(samples)
+        return tokens
+
+    monkeypatch.setattr(cross, "hearing", lambda folder: hear)
+    save_net(LocalSync(tokens.shape[1]).eval(), tmp_path / "net.safetensors", {})
+    soundfile.write(tmp_path / "sound.wav", np.full(len(points) * 640 - 100, 0.25), 16_000)
+    blind = np.full_like(points, np.nan)
+    faces = {
+        codec: Faces(found, np.zeros((len(points), 52)), ()) for codec, found in (("none", points), ("h264", blind))
+    }
+    found = cross.sync_figures(tmp_path / "net.safetensors", tmp_path, tmp_path / "sound.wav", faces)
+    (samples,) = asked
+    assert samples.shape == (len(points) * 640,) and not samples[-100:].any() and samples[0] == pytest.approx(0.25)
+    speech = replace(tiny_subject.speech, encoder="whisper-base")
+    assert found["none"] == local_figures(load_net(tmp_path / "net.safetensors"), points, speech)
+    assert found["h264"] == dict.fromkeys(LOCAL)
