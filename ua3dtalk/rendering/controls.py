@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from ua3dtalk.speech.priors.blocks import LEAST_CORRELATION
 from ua3dtalk.speech.windows import MEL_PER_FRAME, mel_windows, token_windows
 from ua3dtalk.subject import LIPS_IN_EXPRESSION, TOKENS_PER_FRAME, Clip, Speech, Subject
 
+PRIOR_VIEWS = {"lip_expression", "voice_style"}
 BLINK_LIMIT = 2.0  # OpenFace's AU45 rarely means more beyond it (TalkingGaussian clips it there)
 
 
@@ -55,6 +57,17 @@ class Track:
     novelty: np.ndarray | None = None
 
 
+class Told(Protocol):
+    """Priors of T frames: mixed and voice_style [T, 64], novelty [T]."""
+
+    @property
+    def mixed(self) -> np.ndarray: ...
+    @property
+    def voice_style(self) -> np.ndarray: ...
+    @property
+    def novelty(self) -> np.ndarray: ...
+
+
 def heard(subject: Subject, reader: LipReader, views: Sequence[str], action_units: np.ndarray) -> Track:
     """What the actor's speech tells about every frame, and action units [T, 6] of whatever source.
 
@@ -63,16 +76,35 @@ def heard(subject: Subject, reader: LipReader, views: Sequence[str], action_unit
     any. Where the head has a view for the lip expression, the audio view takes its lip shapes from the same prior.
     """
     lips = read_lips(reader, subject.speech, subject.clips)
+    priors = subject.priors if PRIOR_VIEWS & set(views) else None
+    embedding = subject.emotion.embedding if "emotion" in views else None
+    return track_of(subject, views, lips, action_units, priors, embedding)
+
+
+def track_of(
+    subject: Subject,
+    views: Sequence[str],
+    lips: np.ndarray,
+    action_units: np.ndarray,
+    priors: Told | None,
+    embedding: np.ndarray | None,
+) -> Track:
+    """What was heard, the actor's own speech or any other, as the head's views take it.
+
+    Args:
+        subject: whose training frames set the scales.
+        lips: [T, K] of the lip reader; action_units: [T, 6].
+        priors, embedding: priors and emotion [T, 128] of the same frames; None where no view takes them.
+    """
     lip_expression = voice_style = emotion = novelty = None
-    if "lip_expression" in views:
-        priors = subject.priors
-        lip_expression, novelty = told(subject), np.maximum(priors.novelty, 1)
+    if priors is not None and "lip_expression" in views:
+        lip_expression, novelty = told(subject, priors.mixed), np.maximum(priors.novelty, 1)
         lips = lip_shapes_of(lip_expression, lips.shape[1])
-    if "voice_style" in views:
+    if priors is not None and "voice_style" in views:
         # As it is: it moves as little as it tells. Evened, it would name the frame and little else.
-        voice_style = subject.priors.voice_style
-    if "emotion" in views:
-        emotion = evened(subject, subject.emotion.embedding)
+        voice_style = priors.voice_style
+    if embedding is not None:
+        emotion = evened(subject, embedding, like=subject.emotion.embedding)
     return Track(lips, action_units, lip_expression, voice_style, emotion, novelty)
 
 

@@ -16,9 +16,10 @@ from ua3dtalk.device import choose_device
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.rows import RowWriter
 from ua3dtalk.media.samples import store_sound
-from ua3dtalk.rendering.drive import Driver, Replay, Shown
+from ua3dtalk.rendering.drive import Driver, Shown
 from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.head import load_head
+from ua3dtalk.rendering.replay import Replay
 from ua3dtalk.rendering.uncertainty import DEVIATION, coloured
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic, progress

@@ -7,27 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ua3dtalk.media.samples import Samples
-from ua3dtalk.rendering.compose import backdrop, to_bytes
+from ua3dtalk.rendering.compose import to_bytes
 from ua3dtalk.rendering.controls import ControlTrack, Track
 from ua3dtalk.rendering.ears import Ears, Passage
 from ua3dtalk.rendering.emotions import check_label, in_emotion
 from ua3dtalk.rendering.head import Controls, Head
 from ua3dtalk.rendering.renderer import HeadRenderer
+from ua3dtalk.rendering.replay import Stance
 from ua3dtalk.rendering.upper_face import fit_emotion, fit_upper_face
-from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.rasterise import Backend
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
-
-
-@dataclass(frozen=True)
-class Stance:
-    """Where the head is in a frame: the camera that sees it, and torso and plate behind it, [H, W, 3] in 0..1."""
-
-    camera: Camera
-    background: Tensor
 
 
 @dataclass(frozen=True)
@@ -49,34 +40,6 @@ class Shown:
     stance: Stance
     picture: np.ndarray
     heard: HeardFrame
-
-
-def to_and_fro(first: int, stop: int, frame: int) -> int:
-    """Which of the frames first .. stop - 1 is shown when they are played forwards, backwards and so on."""
-    count = stop - first
-    step = frame % (2 * count)
-    return first + (step if step < count else 2 * count - 1 - step)
-
-
-class Replay:
-    """Head and torso move as they did in the actor's longest run of training frames, played to and fro.
-
-    Nothing of a held-out frame is seen. Any function of a frame's number that gives a `Stance` can stand in its place.
-    """
-
-    def __init__(self, subject: Subject, device: torch.device) -> None:
-        self.subject, self.device = subject, device
-        self.clip = max(subject.clips, key=lambda clip: clip.test_first - clip.first)
-        self._plate = torch.from_numpy(subject.plate.copy()).to(device)
-
-    def __call__(self, frame: int) -> Stance:
-        source = to_and_fro(self.clip.first, self.clip.test_first, frame)
-        tracking = self.subject.tracking
-        viewmat, K = (torch.from_numpy(a[source].astype(np.float32)) for a in (tracking.world_to_camera, tracking.K))
-        height, width = self._plate.shape[:2]
-        camera = Camera(viewmat.to(self.device), K.to(self.device), width, height)
-        torso = torch.from_numpy(np.array(self.subject.torso[source])).to(self.device)
-        return Stance(camera, backdrop(self._plate, torso))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ua3dtalk.errors import ConfigError
 from ua3dtalk.media.samples import Samples
-from ua3dtalk.rendering.controls import Track, evened, heard, lip_shapes_of, read_lips, told
+from ua3dtalk.rendering.controls import PRIOR_VIEWS, Track, heard, read_lips, track_of
 from ua3dtalk.rendering.head import Head
 from ua3dtalk.rendering.rest import at_rest, resting
 from ua3dtalk.speech.emotion.model import load_emotion
@@ -71,7 +71,7 @@ class Ears:
         self.subject, self.views, self.reader = subject, head.views, head.reader.cpu()
         self._encode = load_encoder(whisper)
         self._position = position_share(self._encode)
-        self._priors = load_priors(subject.path("model/priors.safetensors")) if _reads_priors(head) else None
+        self._priors = load_priors(subject.path("model/priors.safetensors")) if PRIOR_VIEWS & set(head.views) else None
         own = heard(subject, self.reader, head.views, subject.expression.action_units)
         self._rest = resting(own, subject.train_frames)
         self._emotion = load_emotion(subject.path("model/emotion.safetensors")) if "emotion" in head.views else None
@@ -108,21 +108,9 @@ class Ears:
     def _track(self, speech: Speech, clip: Clip, samples: np.ndarray) -> tuple[Track, np.ndarray]:
         lips = read_lips(self.reader, speech, [clip])
         units = np.zeros((clip.length, 6), np.float32)
-        expression = style = emotion = novelty = None
-        emotions = np.zeros((clip.length, 0), np.float32)
-        if self._priors is not None:
-            read = self._priors.read(speech, [clip])
-            if "lip_expression" in self.views:
-                expression, novelty = told(self.subject, read.mixed), np.maximum(read.novelty, 1)
-                lips = lip_shapes_of(expression, lips.shape[1])
-            if "voice_style" in self.views:
-                style = read.voice_style
-        if self._emotion is not None:
-            listened = self._emotion.listen(samples, speech.features)
-            emotion = evened(self.subject, listened.embedding, like=self.subject.emotion.embedding)
-            emotions = listened.probabilities
-        return Track(lips, units, expression, style, emotion, novelty), emotions
-
-
-def _reads_priors(head: Head) -> bool:
-    return bool({"lip_expression", "voice_style"} & set(head.views))
+        priors = self._priors.read(speech, [clip]) if self._priors is not None else None
+        listened = self._emotion.listen(samples, speech.features) if self._emotion is not None else None
+        embedding, emotions = None, np.zeros((clip.length, 0), np.float32)
+        if listened is not None:
+            embedding, emotions = listened.embedding, listened.probabilities
+        return track_of(self.subject, self.views, lips, units, priors, embedding), emotions

@@ -15,9 +15,10 @@ from ua3dtalk.device import choose_device
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.samples import Sound, store_sound
-from ua3dtalk.rendering.drive import Asked, Driver, Replay
+from ua3dtalk.rendering.drive import Asked, Driver
 from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.head import load_head
+from ua3dtalk.rendering.replay import Replay
 from ua3dtalk.subject import Subject
 from ua3dtalk.workflow import RESULTS, progress
 

@@ -15,12 +15,13 @@ from ua3dtalk.config import RenderingSettings
 from ua3dtalk.device import choose_device
 from ua3dtalk.field.emotion_memory import attention_entropy
 from ua3dtalk.media.encode import write_video
-from ua3dtalk.rendering.compose import backdrop, to_bytes
+from ua3dtalk.rendering.compose import to_bytes
 from ua3dtalk.rendering.controls import ControlTrack, heard
 from ua3dtalk.rendering.emotions import ask, shown_emotions
 from ua3dtalk.rendering.head import Head, load_head
 from ua3dtalk.rendering.picture import side_by_side
 from ua3dtalk.rendering.renderer import HeadRenderer
+from ua3dtalk.rendering.replay import background_at, camera_at, replayed
 from ua3dtalk.rendering.uncertainty import write_uncertainty
 from ua3dtalk.rendering.upper_face import fit_upper_face
 from ua3dtalk.splat.camera import Camera
@@ -125,14 +126,11 @@ class TestStage:
 
     def camera(self, frame: int) -> Camera:
         source = frame if "pose" in self.given else replayed(self.subject, frame)
-        tracking = self.subject.tracking
-        height, width = self.subject.video.shape[1:3]
-        viewmat, K = (torch.from_numpy(a[source].astype(np.float32)) for a in (tracking.world_to_camera, tracking.K))
-        return Camera(viewmat.to(self.device), K.to(self.device), width, height)
+        return camera_at(self.subject, source, self.device)
 
     def background(self, frame: int) -> torch.Tensor:
         source = frame if "torso" in self.given else replayed(self.subject, frame)
-        return backdrop(self._plate, torch.from_numpy(np.array(self.subject.torso[source])).to(self.device))
+        return background_at(self.subject, self._plate, source)
 
     def write_uncertainty(self, folder: Path, sound: np.ndarray) -> dict[str, str]:
         """Maps of the first row's uncertainty; nothing where the head has no beliefs."""
@@ -195,14 +193,6 @@ def modelled_units(subject: Subject, seed: int) -> np.ndarray:
     for clip in subject.clips:
         modelled[clip.test_first : clip.end] = model.sample(clip.end - clip.test_first, rng)
     return modelled
-
-
-def replayed(subject: Subject, frame: int) -> int:
-    """The training frame whose pose or torso stands in for a held-out one: the clip played backwards, to and fro."""
-    clip = next(clip for clip in subject.clips if clip.first <= frame < clip.end)
-    count = clip.test_first - clip.first
-    step = (frame - clip.test_first) % (2 * count)
-    return clip.test_first - 1 - step if step < count else clip.first + step - count
 
 
 def _write_rows(path: Path, frames: Iterator[np.ndarray], count: int, label: str) -> None:

@@ -11,9 +11,10 @@ import pytest
 import torch
 from tiny_subject import corrupted
 
-from ua3dtalk.rendering.drive import Driver, Replay, Stance, to_and_fro
+from ua3dtalk.rendering.drive import Driver
 from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.head import Head
+from ua3dtalk.rendering.replay import Replay, Stance, to_and_fro
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
 
 CPU = torch.device("cpu")
