@@ -27,7 +27,8 @@
       this.video = this.root.querySelector("video");
       this.canvases = [...this.root.querySelectorAll("canvas")];
       this.frame = 0;
-      this.wanted = null;
+      this.wanted = null;  // frame that is asked for and not yet shown
+      this.sought = null;  // frame of the seek that runs
       this.listeners = [];
       const find = (selector) => this.root.querySelector(selector);
       this.playButton = find(".play");
@@ -95,23 +96,26 @@
       for (const listener of this.listeners) listener(frame);
     }
 
-    // While one seek runs, only the last of those that follow it counts.
+    // While one seek runs, only the last of those that follow it counts. The wanted frame is kept until it is there:
+    // steps that come quicker than pictures start from it.
     seek(frame) {
-      const target = clamp(Math.round(frame), 0, this.frames - 1);
-      this.tell(target);
-      this.wanted = target;
+      this.wanted = clamp(Math.round(frame), 0, this.frames - 1);
+      this.tell(this.wanted);
       if (!this.video.seeking) this.seekWanted();
     }
 
     seekWanted() {
-      const target = this.wanted;
-      this.wanted = null;
-      this.video.currentTime = (target + 0.5) / this.fps;
+      this.sought = this.wanted;
+      this.video.currentTime = (this.sought + 0.5) / this.fps;
     }
 
     seeked() {
-      if (this.wanted !== null) this.seekWanted();
-      else if (!this.playing) this.show(this.video.currentTime - 0.5 / this.fps);
+      if (this.wanted !== null && this.wanted !== this.sought) {
+        this.seekWanted();
+        return;
+      }
+      this.wanted = null;
+      if (!this.playing) this.show(this.video.currentTime - 0.5 / this.fps);
     }
 
     step(frames) {
