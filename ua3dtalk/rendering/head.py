@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ua3dtalk.errors import DataError, UserError
 from ua3dtalk.field.branch import Branch, BranchShape, Edits, PositionParts
 from ua3dtalk.field.conditioners import AudioEncoder, LipReader
+from ua3dtalk.field.landmark_motion import LandmarkMotion
 from ua3dtalk.field.uncertain import Codes, UncertainBranch, UncertainParts, UncertainShape
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.workflow import atomic
@@ -42,12 +43,20 @@ class Controls:
 
 
 class BranchNet(nn.Module):
-    """A branch with the part of the audio code that it learns from the picture, if it has one."""
+    """A field, the motion of landmarks that it adds to, and the part of the audio code that it learns from the picture;
+    either of both may be absent."""
 
-    def __init__(self, shape: BranchShape | UncertainShape, token_width: int, free_code: int) -> None:
+    def __init__(
+        self,
+        shape: BranchShape | UncertainShape,
+        token_width: int,
+        free_code: int,
+        motion: LandmarkMotion | None = None,
+    ) -> None:
         super().__init__()
         self.token_width, self.free_code = token_width, free_code
         self.field = UncertainBranch(shape) if isinstance(shape, UncertainShape) else Branch(shape)
+        self.motion = motion
         self.encoder = AudioEncoder(token_width, free_code) if free_code else None
 
     @property
@@ -59,6 +68,8 @@ class BranchNet(nn.Module):
         """Tie Gaussians at positions [N, 3] to what the field holds elsewhere; again whenever they have changed."""
         if self.uncertain is not None:
             self.uncertain.attach(positions)
+        if self.motion is not None:
+            self.motion.attach(positions)
 
     def kept_parts(self, positions: Tensor) -> PositionParts | UncertainParts:
         """All that depends on positions [N, 3] alone, for whoever shows many frames while nothing trains."""
@@ -96,6 +107,9 @@ class BranchNet(nn.Module):
             edits = self.field(parts, codes, member, with_variance)
         else:
             edits = self.field(parts, audio, controls.action_units)
+        if self.motion is not None and edits.position is not None:
+            begun = self.motion(torch.cat([controls.lips, controls.action_units], 1))
+            edits = replace(edits, position=edits.position + begun)
         return edits
 
 
@@ -158,13 +172,21 @@ def branch_facts(branch: TrainedBranch) -> dict[str, Any]:
     """What is needed, beside the tensors, to build the branch again."""
     net = branch.net
     kind = "plain" if net.uncertain is None else "uncertain"
-    return {"kind": kind, "shape": asdict(net.field.shape), "token_width": net.token_width, "free_code": net.free_code}
+    motion = None if net.motion is None else [len(net.motion.places), len(net.motion.usual)]
+    return {
+        "kind": kind,
+        "shape": asdict(net.field.shape),
+        "token_width": net.token_width,
+        "free_code": net.free_code,
+        "motion": motion,
+    }
 
 
 def build_branch(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], prefix: str = "") -> TrainedBranch:
     """The inverse of `branch_facts` and `branch_tensors`."""
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["shape"].items()}
-    net = BranchNet(SHAPES[facts["kind"]](**fields), int(facts["token_width"]), int(facts["free_code"]))
+    motion = None if facts["motion"] is None else LandmarkMotion(*facts["motion"])
+    net = BranchNet(SHAPES[facts["kind"]](**fields), int(facts["token_width"]), int(facts["free_code"]), motion)
     net.load_state_dict(_under(tensors, f"{prefix}net."))
     cloud = Cloud.from_tensors(_under(tensors, f"{prefix}cloud."))
     net.attach(cloud.means)

@@ -125,6 +125,9 @@ class TrainingSettings(Settings):
     views: tuple[Literal["audio", "action_units", "lip_expression", "voice_style", "emotion"], ...] = Field(
         ("audio", "action_units"), description="what the nets see of a frame; the mouth sees what comes from speech"
     )
+    landmark_motion: bool = Field(
+        True, description="the face's motion begins with its landmarks', linear in the controls; false: nets alone"
+    )
     beliefs: BeliefSettings | None = Field(None, description="null: one net joins the views (TalkingGaussian)")
     mouth: BranchTraining = BranchTraining(
         curriculum_until=39_000, curriculum_interval=7, halve_until=39_000, freeze_from=49_000

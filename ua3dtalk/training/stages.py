@@ -26,6 +26,7 @@ from ua3dtalk.training.examples import face_example, mouth_example
 from ua3dtalk.training.frames import Frames
 from ua3dtalk.training.fuse import FuseTrainer
 from ua3dtalk.training.initial import face_points, mouth_points
+from ua3dtalk.training.landmark_motion import fit_landmark_motion
 from ua3dtalk.training.listening import Listening, fit_listening, load_listening, save_listening
 from ua3dtalk.training.picture import Curve, branch_picture, fuse_picture, listening_picture
 from ua3dtalk.training.poses import PoseCorrections
@@ -50,6 +51,7 @@ class BranchKind:
     points: Callable[[Subject, int, int], tuple[np.ndarray, np.ndarray]]
     frame: Callable[[Curriculum, int, BranchTraining, np.random.Generator], int]
     example: Callable[[Frames, int, int, BranchTraining], Example]
+    landmarks: bool  # whether they lie on it
 
 
 def face_shape(settings: TrainingSettings) -> BranchShape | UncertainShape:
@@ -93,8 +95,8 @@ def _shape(
 
 
 KINDS: dict[Name, BranchKind] = {
-    "face": BranchKind(face_shape, face_points, face_frame, face_example),
-    "mouth": BranchKind(mouth_shape, mouth_points, mouth_frame, mouth_example),
+    "face": BranchKind(face_shape, face_points, face_frame, face_example, True),
+    "mouth": BranchKind(mouth_shape, mouth_points, mouth_frame, mouth_example, False),
 }
 
 
@@ -225,7 +227,9 @@ def _start(
     torch.manual_seed(seed)
     points, colours = kind.points(subject, own.initial_gaussians, seed)
     cloud = Cloud.from_points(points, colours, settings.sh_degree).to(device).requires_grad_()
-    net = BranchNet(kind.shape(settings), subject.speech.features.shape[1], settings.audio.free_code).to(device)
+    motion = fit_landmark_motion(subject, listening.teacher) if kind.landmarks and settings.landmark_motion else None
+    token_width = subject.speech.features.shape[1]
+    net = BranchNet(kind.shape(settings), token_width, settings.audio.free_code, motion).to(device)
     if net.uncertain is not None:
         net.uncertain.place(cloud.means)
     controls = _controls(subject, listening, settings, seed, device)
