@@ -18,7 +18,7 @@ from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.config import BUILTIN_EMOTIONS, load_config, preset_names
 from ua3dtalk.errors import ConfigError
 from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States, digest, metric_weights, stages_of_views
-from ua3dtalk.workflow import failures
+from ua3dtalk.workflow import SYNC_NET, failures
 
 min_version("9.0")
 

@@ -56,7 +56,6 @@ def own_file(path, key):
 
 
 # What lip sync is measured with, where there is an actor to learn it from.
-SYNC_NET = "results/.shared/sync_local.safetensors"
 SYNC = {"sync": SYNC_NET, "audio_offset": "results/{actor}/audio_offset.json"} if CONFIG.sync_actors else {}
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ua3dtalk.errors import InputError, UserError
-from ua3dtalk.workflow import one_line
+from ua3dtalk.workflow import SYNC_NET, one_line
 
 REGIONS = {"both": ("frame", "face"), "frame": ("frame",), "face": ("face",)}
 
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--figures", help="groups, joined by commas; all unless given")
     evaluate.add_argument("--strict", action="store_true", help="refuse other rates, sizes and lengths")
     evaluate.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 4), help="(%(default)s)")
+    evaluate.add_argument("--sync-net", type=Path, help="the local sync net; results/.shared's unless given")
     evaluate.set_defaults(run=_evaluate)
     say = commands.add_parser("say", help="let a trained actor say any sound")
     say.add_argument("actor", help="name under results/, or a folder")
@@ -80,6 +81,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         groups=groups,
         strict=options.strict,
         workers=max(options.threads, 1),
+        sync_net=options.sync_net or SYNC_NET,
     )
     for note in result["notes"]:
         print(f"ua3dtalk: note: {note}", file=sys.stderr)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 RESULTS = Path("results")
+SYNC_NET = RESULTS / ".shared" / "sync_local.safetensors"  # what the pipeline measures lip sync with
 SYSTEM_PACKAGES = "libegl1 libgles2 libgl1 libglib2.0-0"  # what the wheels of mediapipe and OpenCV expect
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)

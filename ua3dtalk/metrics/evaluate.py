@@ -23,14 +23,15 @@ from ua3dtalk.metrics.image import face_squares, whole
 from ua3dtalk.metrics.lips import head_pose
 from ua3dtalk.metrics.networks import network_readings
 from ua3dtalk.metrics.pair import Pair, VideoRow, lay_side_by_side
+from ua3dtalk.metrics.pair_sync import pair_sync_readings
 from ua3dtalk.metrics.person import motion_readings
 from ua3dtalk.metrics.scene import EXTRACTORS, Reading, Scene, entries, write_table
 from ua3dtalk.metrics.sets import expression_readings
 from ua3dtalk.provenance import metric_weights
-from ua3dtalk.workflow import atomic, progress
+from ua3dtalk.workflow import SYNC_NET, atomic, progress
 
-GROUPS = ("pixels", "perceptual", "frechet", "landmarks", "motion", "expression", "identity")
-FACE_GROUPS = {"landmarks", "motion", "expression", "identity"}
+GROUPS = ("pixels", "perceptual", "frechet", "landmarks", "motion", "expression", "identity", "sync")
+FACE_GROUPS = {"landmarks", "motion", "expression", "identity", "sync"}
 GROUP_OF_FIGURE = {
     "frechet_efficientnet_lite0": "frechet",
     "fid_inception": "frechet",
@@ -53,6 +54,7 @@ def evaluate(
     groups: Sequence[str] = GROUPS,
     strict: bool = False,
     workers: int = 1,
+    sync_net: Path | None = None,
 ) -> dict[str, Any]:
     """Compare a generated video with the truth; write metrics.json and the table of frames beside it.
 
@@ -61,6 +63,7 @@ def evaluate(
         out: metrics.json; the table takes its name and `_frames.csv`.
         regions: frame, face.
         groups: of `GROUPS`.
+        sync_net: the local sync net, which the pipeline trains; its figures are left out where there is none.
     Returns:
         what is written.
     Raises:
@@ -71,6 +74,8 @@ def evaluate(
     settings = _settings()
     weights, weights_notes = _weights(settings, groups)
     readings = list(_readings(scene, groups, settings, weights))
+    synced, sync_notes = _sync(scene, pair, sync_net) if scene.faces and "sync" in groups else ([], [])
+    readings += synced
     result = {
         "generated": str(generated),
         "truth": str(truth),
@@ -79,7 +84,7 @@ def evaluate(
         "size": list(pair.truth.size[::-1]),
         **({"face_side": int(scene.regions["face"][0, 2])} if "face" in scene.regions else {}),
         "extractors": {"perceptual": settings.perceptual, **EXTRACTORS},
-        "notes": [*pair.notes, *faces_notes, *weights_notes],
+        "notes": [*pair.notes, *faces_notes, *weights_notes, *sync_notes],
         "rows": entries(scene, readings),
     }
     write_table(out.with_name(f"{out.stem}_frames.csv"), scene, readings)
@@ -144,13 +149,13 @@ def _watch(rows: Sequence[VideoRow], workers: int) -> tuple[tuple[Faces, ...], n
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was found in one video so far: points [478, 2] and blendshapes [52] of each frame, nan without a face."""
+    """What was found in one video so far: points [478, 3] and blendshapes [52] of each frame, nan without a face."""
 
     points: list[np.ndarray]
     shapes: list[np.ndarray]
 
     def add(self, face: Detection | None) -> None:
-        self.points.append(face.points[:, :2].copy() if face else np.full((POINT_COUNT, 2), np.nan, np.float32))
+        self.points.append(face.points if face else np.full((POINT_COUNT, 3), np.nan, np.float32))
         self.shapes.append(face.blendshapes if face else np.full(SHAPE_COUNT, np.nan, np.float32))
 
     def faces(self, names: tuple[str, ...]) -> Faces:
@@ -207,3 +212,19 @@ def _readings(
     if scene.faces and "expression" in groups:
         yield from expression_readings(scene, SEED, settings.resamples)
     yield from network_readings(scene, weights, settings, SEED)
+
+
+def _sync(scene: Scene, pair: Pair, local: Path | None) -> tuple[list[Reading], list[str]]:
+    """Lip sync by whichever nets are at hand, and what could not be had, in words."""
+    notes, whisper = [], None
+    if local is None or not local.exists():
+        where = f"{local} does not exist: " if local else ""
+        notes.append(f"sync_local is left out: {where}snakemake --cores all {SYNC_NET} trains the net")
+        local = None
+    else:
+        whisper = assets.fetch("whisper_base")
+    official = assets.at_hand("syncnet")
+    if local is None and official is None:
+        return [], notes
+    readings, more = pair_sync_readings(scene, (pair.truth, pair.generated), local, official, whisper)
+    return readings, notes + more
