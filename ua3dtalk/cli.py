@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from ua3dtalk.errors import InputError, UserError
@@ -48,11 +49,16 @@ def parser() -> argparse.ArgumentParser:
     say = commands.add_parser("say", help="let a trained actor say any sound")
     say.add_argument("actor", help="name under results/, or a folder")
     say.add_argument("voice", type=Path, help="any file with sound")
-    say.add_argument("--out", type=Path, required=True, help="the film, .mp4")
+    say.add_argument("--out", type=Path, required=True, help="the film, .mp4, or a folder for pictures with alpha")
     say.add_argument(
-        "--emotion", help="label:strength of the actor's clips, 0..1.5; unless given the one that is heard"
+        "--emotion",
+        help="label:strength of the actor's clips, 0..1.5, several joined by commas, or a .yaml of key frames; "
+        "unless given the one that is heard",
     )
-    say.add_argument("--seed", type=int, default=0, help="of blinks and brows (%(default)s)")
+    say.add_argument("--pose", default="wander", help="head motion: %(default)s, replay or still")
+    say.add_argument("--camera", default="still", help="%(default)s, orbit, orbit:degrees, or yaw,pitch in degrees")
+    say.add_argument("--uncertainty", type=Path, help="another film, which shows where the head is unsure")
+    say.add_argument("--seed", type=int, default=0, help="of blinks, brows and head motion (%(default)s)")
     say.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     say.set_defaults(run=_say)
     return root
@@ -61,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 def _say(options: argparse.Namespace) -> None:
     from ua3dtalk.rendering.say import SayOptions, say
 
-    say(SayOptions(options.actor, options.voice, options.out, options.emotion, options.seed, options.device))
+    say(SayOptions(**{field.name: getattr(options, field.name) for field in fields(SayOptions)}))
 
 
 def _evaluate(options: argparse.Namespace) -> None:

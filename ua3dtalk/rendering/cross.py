@@ -19,8 +19,8 @@ from ua3dtalk.media.samples import store_sound
 from ua3dtalk.rendering.drive import Driver, Shown
 from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.head import load_head
-from ua3dtalk.rendering.replay import Replay
 from ua3dtalk.rendering.uncertainty import DEVIATION, coloured
+from ua3dtalk.rendering.wander import Wander
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic, progress
 
@@ -48,7 +48,7 @@ def cross_drive(
         subject: the actor; model: its head; whisper: folder of the speech encoder.
         voice: any file with sound.
         out: drive.json, which says what was driven by what.
-        seed: of blinks and brows.
+        seed: of blinks, brows and head motion.
     """
     folder = out.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def cross_drive(
     device = choose_device(settings.device)
     head = load_head(model).to(device)
     ears = Ears(subject, head, whisper)
-    driver = Driver(subject, head, ears, Replay(subject, device), seed, device, settings.rasteriser)
+    driver = Driver(subject, head, ears, Wander(subject, device, seed), seed, device, settings.rasteriser)
     start = time.perf_counter()
     write_frames(folder, driver, progress(driver(sound), voice.name, sound.frames))
     seconds = time.perf_counter() - start
@@ -69,7 +69,7 @@ def cross_drive(
         "state": state,
         "voice": {"path": str(voice), "sha256": _sha256(voice), "seconds": round(sound.frames / FPS, 2)},
         "frames": sound.frames,
-        "driven_by": ["audio", "replayed_pose", "modelled_blinks"],
+        "driven_by": ["audio", "modelled_pose", "modelled_blinks"],
         "views": list(head.views),
         "labels": list(ears.labels),
         "frames_per_second": round(sound.frames / seconds, 1),

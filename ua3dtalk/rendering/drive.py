@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from ua3dtalk.errors import InputError
 from ua3dtalk.media.samples import Samples
 from ua3dtalk.rendering.compose import to_bytes
 from ua3dtalk.rendering.controls import ControlTrack, Track
 from ua3dtalk.rendering.ears import Ears, Passage
-from ua3dtalk.rendering.emotions import check_label, in_emotion
+from ua3dtalk.rendering.emotions import check_label, in_emotions
 from ua3dtalk.rendering.head import Controls, Head
 from ua3dtalk.rendering.renderer import HeadRenderer
 from ua3dtalk.rendering.replay import Stance
 from ua3dtalk.rendering.upper_face import fit_emotion, fit_upper_face
+from ua3dtalk.rendering.wishes import Wish
 from ua3dtalk.splat.rasterise import Backend
-from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
+from ua3dtalk.subject import FPS, SAMPLES_PER_FRAME, Subject
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,6 @@ class Shown:
     heard: HeardFrame
 
 
-@dataclass(frozen=True)
-class Asked:
-    """An emotion that is asked for: a label of the actor's clips, and how strongly (1: as the actor showed it)."""
-
-    label: str
-    strength: float = 1.0
-
-
 class Driver:
     """Drives one head.
 
@@ -58,9 +52,9 @@ class Driver:
         ears: what listens to the sound.
         stances: where the head is in the k-th frame.
         seed: of blinks and brows.
-        asked: an emotion instead of the one that is heard.
+        asked: emotions instead of the one that is heard.
     Raises:
-        InputError: the actor has not shown the emotion that is asked for.
+        InputError: the actor has not shown an emotion that is asked for.
     """
 
     def __init__(
@@ -72,19 +66,25 @@ class Driver:
         seed: int,
         device: torch.device,
         backend: Backend = "auto",
-        asked: Asked | None = None,
+        asked: Wish | None = None,
     ) -> None:
-        if asked is not None:
-            check_label(subject, asked.label)
+        for label in asked.labels if asked else ():
+            check_label(subject, label)
         self.subject, self.head, self.ears, self.stances, self.device = subject, head, ears, stances, device
         self.seed, self.asked = seed, asked
         self.renderer = HeadRenderer(head, device, backend)
 
     def __call__(self, sound: Samples) -> Iterator[Shown]:
-        """Frame after frame of a sound of whole frames."""
+        """Frame after frame of a sound of whole frames.
+
+        Raises:
+            InputError: emotions are asked for after its end.
+        """
         count = len(sound) // SAMPLES_PER_FRAME
+        if self.asked and (last := float(self.asked.times[-1])) > count / FPS:
+            raise InputError(f"an emotion is asked for at {last:g} s, the sound ends at {count / FPS:g} s: move it")
         units = self.upper_face(count)
-        wanted = self.upper_face(count, self.asked.label) if self.asked else None
+        wanted = {label: self.upper_face(count, label) for label in (self.asked.labels if self.asked else ())}
         for passage in self.ears.passages(sound):
             yield from self._frames(passage, units, wanted)
 
@@ -96,16 +96,16 @@ class Driver:
         model = fit_emotion(units, clips, label) if label else fit_upper_face(units, runs)
         return model.sample(count, np.random.default_rng(self.seed))
 
-    def _track(self, passage: Passage, units: np.ndarray, wanted: np.ndarray | None) -> Track:
-        """What drives the passage's rows: action units [n, 6] of the whole sound, and those of the emotion if asked."""
+    def _track(self, passage: Passage, units: np.ndarray, wanted: Mapping[str, np.ndarray]) -> Track:
+        """What drives the passage's rows: action units [n, 6] of the whole sound, and those of each emotion asked."""
         rows = slice(passage.start, passage.start + passage.clip.length)
         track = replace(passage.track, action_units=units[rows])
-        if self.asked is None or wanted is None:
+        if self.asked is None:
             return track
-        label, strength = self.asked.label, self.asked.strength
-        return in_emotion(self.subject, track, label, strength, passage.emotions, wanted[rows])
+        strengths = self.asked.at(np.arange(rows.start, rows.stop) / FPS)
+        return in_emotions(self.subject, track, strengths, passage.emotions, {k: v[rows] for k, v in wanted.items()})
 
-    def _frames(self, passage: Passage, units: np.ndarray, wanted: np.ndarray | None) -> Iterator[Shown]:
+    def _frames(self, passage: Passage, units: np.ndarray, wanted: Mapping[str, np.ndarray]) -> Iterator[Shown]:
         track = self._track(passage, units, wanted)
         controls = self.controls(passage, track)
         for row in passage.inner:
@@ -123,6 +123,14 @@ class Driver:
         """Controls of the passage's rows."""
         saying = saying_instead(self.subject, passage)
         return ControlTrack(saying, track, self.head.face.net.encoder is not None, self.device)
+
+    def alone(self, shown: Shown) -> np.ndarray:
+        """The head of a frame without what is behind it, uint8 [H, W, 4], colours not premultiplied."""
+        camera, controls = shown.stance.camera, shown.controls
+        alpha = 1 - self.renderer.transmittance(camera, controls)[..., None]
+        colour = self.renderer(camera, controls, torch.zeros_like(shown.stance.background)) / alpha.clamp(min=1e-3)
+        found: np.ndarray = to_bytes(torch.cat([colour, alpha], -1)).cpu().numpy()
+        return found
 
     def deviation(self, shown: Shown) -> np.ndarray:
         """Predicted deviation [H, W] of a frame's colours (0..1), for a head with beliefs."""

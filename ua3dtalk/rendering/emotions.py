@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +30,8 @@ def ask(subject: Subject, track: Track, label: str, seed: int, strength: float =
     model = fit_emotion(subject.expression.action_units.astype(np.float64), subject.clips, label)
     rng = np.random.default_rng(seed)
     units = np.concatenate([model.sample(clip.length, rng) for clip in subject.clips])
-    return in_emotion(subject, track, label, strength, subject.emotion.probabilities, units)
+    strengths = {label: np.full(len(units), strength, np.float32)}
+    return in_emotions(subject, track, strengths, subject.emotion.probabilities, {label: units})
 
 
 def check_label(subject: Subject, label: str) -> None:
@@ -39,36 +41,43 @@ def check_label(subject: Subject, label: str) -> None:
         raise InputError(f"{subject.name} has no clip labelled {label!r} (labels: {known}): label one in the config")
 
 
-def in_emotion(
-    subject: Subject, track: Track, label: str, strength: float, probabilities: np.ndarray, units: np.ndarray
+def in_emotions(
+    subject: Subject,
+    track: Track,
+    strengths: Mapping[str, np.ndarray],
+    probabilities: np.ndarray,
+    units: Mapping[str, np.ndarray],
 ) -> Track:
-    """The track of any speech with the face in an emotion that the actor has shown.
+    """The track of any speech with the face in emotions that the actor has shown.
 
     The emotion view gets the label's prototype. The expression and the action units keep what speech and chance tell,
-    around the mean of the label's training frames instead of the mean of the emotion that was heard.
+    around the mean of the label's training frames instead of the mean of the emotion that was heard. Several emotions
+    add up, each by its strength.
 
     Args:
         track: what drives T frames without asking.
-        probabilities: [T, L] of the labels, heard; units: action units [T, 6] of a face in the emotion.
+        strengths: [T] of each label; 0 leaves a frame as it is, 1 is as the actor showed it.
+        probabilities: [T, L] of the labels, heard; units: action units [T, 6] of a face in each emotion.
     """
     if track.emotion is None:
         raise InputError(f"the head of {subject.name} has no view of emotion: train it with the method ua3dtalk")
-    prototype = subject.emotion.prototypes[[subject.emotion.labels.index(label)]]
-    prototype = evened(subject, prototype, like=subject.emotion.embedding)
-    emotion = track.emotion + strength * (prototype - track.emotion)
-    changed = replace(
-        track,
-        emotion=emotion.astype(np.float32),
-        action_units=track.action_units + strength * (units - track.action_units),
-    )
+    found = {"emotion": track.emotion, "action_units": track.action_units}
     if track.lip_expression is not None:
-        lips = lip_shapes_of(subject.priors.expression, track.lips.shape[1])
-        changed = replace(
-            changed,
-            lip_expression=track.lip_expression + strength * _way(subject, told(subject), label, probabilities),
-            lips=track.lips + strength * _way(subject, lips, label, probabilities),
-        )
-    return changed
+        found |= {"lip_expression": track.lip_expression, "lips": track.lips}
+        shapes = {
+            "lip_expression": told(subject),
+            "lips": lip_shapes_of(subject.priors.expression, track.lips.shape[1]),
+        }
+    for label, strength in strengths.items():
+        share = strength[:, None]
+        prototype = subject.emotion.prototypes[[subject.emotion.labels.index(label)]]
+        prototype = evened(subject, prototype, like=subject.emotion.embedding)
+        found["emotion"] = found["emotion"] + share * (prototype - track.emotion)
+        found["action_units"] = found["action_units"] + share * (units[label] - track.action_units)
+        if track.lip_expression is not None:
+            for name, values in shapes.items():
+                found[name] = found[name] + share * _way(subject, values, label, probabilities)
+    return replace(track, **{name: values.astype(np.float32) for name, values in found.items()})
 
 
 def _way(subject: Subject, values: np.ndarray, label: str, probabilities: np.ndarray) -> np.ndarray:

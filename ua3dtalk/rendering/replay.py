@@ -62,3 +62,17 @@ class Replay:
     def __call__(self, frame: int) -> Stance:
         source = to_and_fro(self.clip.first, self.clip.test_first, frame)
         return Stance(camera_at(self.subject, source, self.device), background_at(self.subject, self._plate, source))
+
+
+class Still:
+    """Head and torso keep still, as in the training frame whose pose is nearest to the median."""
+
+    def __init__(self, subject: Subject, device: torch.device) -> None:
+        poses = subject.tracking.world_to_camera[subject.train_frames, :3].reshape(len(subject.train_frames), -1)
+        off = np.abs(poses - np.median(poses, 0)) / (poses.std(0) + 1e-9)
+        frame = int(subject.train_frames[off.sum(1).argmin()])
+        plate = torch.from_numpy(subject.plate.copy()).to(device)
+        self._stance = Stance(camera_at(subject, frame, device), background_at(subject, plate, frame))
+
+    def __call__(self, frame: int) -> Stance:
+        return self._stance

@@ -123,7 +123,7 @@ def said(subject: Subject, folder: Path, frames: int = 30) -> Path:
     document = {
         "voice": {"path": "voices/anna.wav", "sha256": "0" * 64, "seconds": frames / 25},
         "frames": frames,
-        "driven_by": ["audio", "replayed_pose", "modelled_blinks"],
+        "driven_by": ["audio", "modelled_pose", "modelled_blinks"],
         "views": ["audio", "lip_expression", "emotion"],
         "labels": ["neutral", "happy"],
         "frames_per_second": 20.0,

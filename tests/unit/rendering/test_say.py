@@ -11,13 +11,14 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from ua3dtalk.errors import DataError, InputError
 from ua3dtalk.media.audio import read_audio
+from ua3dtalk.media.frames import frames_at
 from ua3dtalk.rendering import say as said
-from ua3dtalk.rendering.drive import Asked
 from ua3dtalk.rendering.head import Head, save_head
-from ua3dtalk.rendering.say import SayOptions, parse_emotion, say
+from ua3dtalk.rendering.say import SayOptions, say
 from ua3dtalk.subject import Subject
 
 
@@ -61,24 +62,36 @@ def test_a_film_with_sound_that_says_what_it_is(actor: Path, voice: Path, tmp_pa
     assert abs(lags[int(np.argmax(shifted))]) < 160, "more than 10 ms off"
 
 
-@pytest.mark.parametrize(
-    ("text", "asked"),
-    [(None, None), ("happy", Asked("happy", 1.0)), ("happy:0.8", Asked("happy", 0.8)), ("sad:0", Asked("sad", 0.0))],
-)
-def test_emotions_as_they_are_written(text: str | None, asked: Asked | None) -> None:
-    assert parse_emotion(text) == asked
+def test_pictures_of_the_head_alone_with_alpha(actor: Path, voice: Path, tmp_path: Path) -> None:
+    assert say(SayOptions(str(actor), voice, tmp_path / "pictures", pose="still")) == 12
+    found = sorted((tmp_path / "pictures").iterdir())
+    assert [path.name for path in found] == [f"{k:06d}.png" for k in range(12)]
+    pixels = np.asarray(Image.open(found[0]))
+    assert pixels.shape == (64, 64, 4) and pixels[0, 0, 3] == 0 and pixels[..., 3].max() > 200
 
 
-@pytest.mark.parametrize("text", ["happy:2", "happy:-1", "happy:much", ":1", "happy:nan", "happy:1:1"])
-def test_emotions_that_cannot_be_meant_are_one_line(text: str) -> None:
-    with pytest.raises(InputError, match=r"give a label and, after a colon, a strength"):
-        parse_emotion(text)
+def test_another_view_and_another_motion_are_other_films(actor: Path, voice: Path, tmp_path: Path) -> None:
+    usual = SayOptions(str(actor), voice, tmp_path / "a.mp4", pose="still")
+    films = []
+    for number, changed in enumerate(({}, {"camera": "20"}, {"pose": "replay"})):
+        out = tmp_path / f"{number}.mp4"
+        say(replace(usual, out=out, **changed))
+        films.append(np.stack(list(frames_at(out, 25))).astype(float))
+    assert np.abs(films[1] - films[0]).mean() > 2 and np.abs(films[2] - films[0]).mean() > 1
+    # Keeping still, only the face moves: the rim of the picture does not.
+    assert np.ptp(films[0][:, :4, :4], axis=0).max() <= 4
 
 
 def test_what_does_not_fit_is_one_line(actor: Path, voice: Path, tmp_path: Path) -> None:
     usual = SayOptions(str(actor), voice, tmp_path / "a.mp4")
     for wrong, cause in (
-        (replace(usual, out=tmp_path / "a.gif"), "a film is written as .mp4"),
+        (replace(usual, out=tmp_path / "a.gif"), "name a film, .mp4, or a folder"),
+        (replace(usual, pose="dance"), "choose of wander, replay, still"),
+        (replace(usual, camera="behind"), "--camera behind: give still, orbit"),
+        (replace(usual, emotion="happy:3"), "each strength from 0 to 1.5"),
+        (replace(usual, uncertainty=tmp_path / "u.gif"), "a film is written as .mp4"),
+        (replace(usual, uncertainty=tmp_path / "u.mp4", out=tmp_path / "folder"), "goes with a film"),
+        (replace(usual, uncertainty=tmp_path / "u.mp4"), "has no beliefs"),
         (replace(usual, voice=tmp_path / "absent.wav"), "no file .*absent.wav"),
         (replace(usual, emotion="happy"), "no clip labelled 'happy'"),
     ):

@@ -1,0 +1,98 @@
+"""Emotions that are asked for: one, a blend, or key frames over time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ua3dtalk.errors import InputError
+
+STRONGEST = 1.5  # beyond what the actor has shown, and as far as a face may be stretched
+HOW = f"give label:strength, joined by commas, each strength from 0 to {STRONGEST}, or a .yaml of key frames"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Key frames of emotions: times [K] s, ascending; strengths [K, L] of the labels (1: as the actor showed it)."""
+
+    labels: tuple[str, ...]
+    times: np.ndarray
+    strengths: np.ndarray
+
+    def at(self, seconds: np.ndarray) -> dict[str, np.ndarray]:
+        """Strength [n] of each label at times [n] s: straight between key frames, constant before and after."""
+        return {
+            label: np.interp(seconds, self.times, self.strengths[:, k]).astype(np.float32)
+            for k, label in enumerate(self.labels)
+        }
+
+
+def parse_wish(text: str | None) -> Wish | None:
+    """`happy`, `happy:0.8`, `happy:0.6,angry:0.3`, the path of a time line, or nothing.
+
+    Raises:
+        InputError: one line for whatever cannot be meant.
+    """
+    if text is None:
+        return None
+    if Path(text).suffix.lower() in (".yaml", ".yml"):
+        return read_time_line(Path(text))
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        label, _, strength = part.partition(":")
+        if not label or label in found:
+            raise InputError(f"--emotion {text}: {HOW}")
+        found[label] = _strength(strength or 1.0, f"--emotion {text}")
+    return _wish([(0.0, found)], f"--emotion {text}")
+
+
+def read_time_line(path: Path) -> Wish:
+    """Key frames of a yaml file: a list of `{at: seconds, label: strength, ...}`; a label that is not named is at 0."""
+    try:
+        rows = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as a time line ({' '.join(str(error).split())})") from error
+    if not isinstance(rows, list) or not rows:
+        raise InputError(f"{path}: a time line is a list of key frames such as {{at: 0, happy: 0.8}}")
+    return _wish([_key_frame(path, number, row) for number, row in enumerate(rows, 1)], str(path))
+
+
+def _key_frame(path: Path, number: int, row: Any) -> tuple[float, dict[str, float]]:
+    where = f"{path}: key frame {number}"
+    if not isinstance(row, Mapping) or not all(isinstance(key, str) for key in row):
+        raise InputError(f"{where} is no mapping such as {{at: 0, happy: 0.8}}")
+    at = row.get("at")
+    if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at) or at < 0:
+        raise InputError(f"{where} needs `at`, its time in seconds from 0 on")
+    return float(at), {label: _strength(value, where) for label, value in row.items() if label != "at"}
+
+
+def _strength(value: Any, where: str) -> float:
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if isinstance(value, bool) or not 0 <= found <= STRONGEST:
+        raise InputError(f"{where}: {HOW}")
+    return found
+
+
+def _wish(rows: Sequence[tuple[float, dict[str, float]]], where: str) -> Wish:
+    for (before, _), (after, _) in pairwise(rows):
+        if after <= before:
+            raise InputError(f"{where}: key frames at {before:g} and {after:g} s: times must grow")
+    for at, row in rows:
+        if sum(row.values()) > STRONGEST:
+            raise InputError(f"{where}: strengths at {at:g} s add up to more than {STRONGEST}: lower them")
+    labels = tuple(dict.fromkeys(label for _, row in rows for label in row))
+    if not labels:
+        raise InputError(f"{where}: no emotion is named: {HOW}")
+    strengths = np.array([[row.get(label, 0.0) for label in labels] for _, row in rows])
+    return Wish(labels, np.array([at for at, _ in rows]), strengths)
