@@ -2,6 +2,7 @@
 
 ua3dtalk evaluate generated.mp4 truth.mp4 --out metrics.json
 ua3dtalk say May speech.wav --out may.mp4 --emotion happy:0.8
+ua3dtalk export May --out may.ply
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All subcommands."""
     root = argparse.ArgumentParser(
-        prog="ua3dtalk", description="Outside the pipeline: measure any two videos, let a trained head speak."
+        prog="ua3dtalk",
+        description="Outside the pipeline: measure any two videos, let a trained head speak, export it.",
     )
     commands = root.add_subparsers(required=True, metavar="command")
     evaluate = commands.add_parser("evaluate", help="figures of a generated video against the truth")
@@ -61,6 +63,10 @@ def parser() -> argparse.ArgumentParser:
     say.add_argument("--seed", type=int, default=0, help="of blinks, brows and head motion (%(default)s)")
     say.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     say.set_defaults(run=_say)
+    export = commands.add_parser("export", help="write a trained head for viewers of Gaussians")
+    export.add_argument("actor", help="name under results/, or a folder")
+    export.add_argument("--out", type=Path, required=True, help="the head at rest, .ply")
+    export.set_defaults(run=_export)
     return root
 
 
@@ -68,6 +74,18 @@ def _say(options: argparse.Namespace) -> None:
     from ua3dtalk.rendering.say import SayOptions, say
 
     say(SayOptions(**{field.name: getattr(options, field.name) for field in fields(SayOptions)}))
+
+
+def _export(options: argparse.Namespace) -> None:
+    from ua3dtalk.rendering.head import load_head
+    from ua3dtalk.rendering.say import open_actor
+    from ua3dtalk.splat.cloud import Cloud
+    from ua3dtalk.splat.ply import save_ply
+
+    if options.out.suffix.lower() != ".ply":
+        raise InputError(f"--out {options.out}: a cloud is written as .ply; name it so")
+    head = load_head(open_actor(options.actor).path("model/fused.safetensors"))
+    save_ply(Cloud.joined([head.face.cloud, head.mouth.cloud]), options.out)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -59,7 +59,7 @@ class FrameFeatures:
 
 def resized(image: np.ndarray, side: int) -> Tensor:
     """uint8 [H, W, 3] as [1, 3, side, side] in -1..1, bilinear between pixel centres as in pytorch-fid."""
-    planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+    planes = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
     return F.interpolate(planes, size=(side, side), mode="bilinear", align_corners=False) * 2 - 1
 
 

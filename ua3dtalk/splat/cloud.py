@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -48,6 +48,12 @@ class Cloud:
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Cloud:
         """The inverse of `tensors`; the tensors are copied."""
         return cls(**{field.name: tensors[field.name].detach().clone() for field in fields(cls)})
+
+    @classmethod
+    def joined(cls, clouds: Sequence[Cloud]) -> Cloud:
+        """All Gaussians of clouds with the same bands of colour, one cloud after the other."""
+        every = [cloud.tensors() for cloud in clouds]
+        return cls.from_tensors({name: torch.cat([each[name] for each in every]) for name in every[0]})
 
     @classmethod
     def from_points(cls, points: np.ndarray, colours: np.ndarray, sh_degree: int, opacity: float = 0.1) -> Cloud:

@@ -11,14 +11,17 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 
+from ua3dtalk import cli
 from ua3dtalk.errors import DataError, InputError
 from ua3dtalk.media.audio import read_audio
 from ua3dtalk.media.frames import frames_at
 from ua3dtalk.rendering import say as said
-from ua3dtalk.rendering.head import Head, save_head
+from ua3dtalk.rendering.head import Head, load_head, save_head
 from ua3dtalk.rendering.say import SayOptions, say
+from ua3dtalk.splat.ply import load_ply
 from ua3dtalk.subject import Subject
 
 
@@ -109,3 +112,15 @@ def test_what_does_not_fit_is_one_line(actor: Path, voice: Path, tmp_path: Path)
 def test_an_actor_that_is_not_there_is_one_line() -> None:
     with pytest.raises(InputError, match=r"no actor nobody: there is no results/nobody/clips\.json"):
         said.open_actor("nobody")
+
+
+def test_an_exported_head_is_the_cloud_that_viewers_read(
+    actor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "head.ply"
+    assert cli.main(["export", str(actor), "--out", str(out)]) == 0
+    head, found = load_head(actor / "model/fused.safetensors"), load_ply(out)
+    assert len(found.means) == len(head.face.cloud.means) + len(head.mouth.cloud.means)
+    torch.testing.assert_close(found.means[: len(head.face.cloud.means)], head.face.cloud.means)
+    assert cli.main(["export", str(actor), "--out", str(tmp_path / "head.obj")]) == 1
+    assert "a cloud is written as .ply" in capsys.readouterr().err
