@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ua3dtalk.config import RenderingSettings
 from ua3dtalk.media.audio import read_audio
 from ua3dtalk.rendering.controls import ControlTrack
 from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.head import load_head
 from ua3dtalk.rendering.test import TestStage
+from ua3dtalk.settings import RenderingSettings
 from ua3dtalk.subject import AUDIO_RATE, SAMPLES_PER_FRAME, Subject
 
 

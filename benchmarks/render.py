@@ -15,10 +15,10 @@ from statistics import median
 
 import torch
 
-from ua3dtalk.config import RenderingSettings
 from ua3dtalk.rendering.compose import to_bytes
 from ua3dtalk.rendering.head import load_head
 from ua3dtalk.rendering.test import Row, TestStage
+from ua3dtalk.settings import RenderingSettings
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.subject import FPS, Subject
 

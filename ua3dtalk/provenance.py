@@ -37,7 +37,8 @@ PACKAGE = "ua3dtalk"
 # How settings are checked, how lines are logged and how weights are fetched changes no result: the values of the
 # settings and the content of the weights are hashed themselves.
 NOT_PART_OF_A_RESULT = frozenset(
-    f"{PACKAGE}.{name}" for name in ("config", "errors", "workflow", "driver", "provenance", "assets", "asset_table")
+    f"{PACKAGE}.{name}"
+    for name in ("config", "settings", "errors", "workflow", "driver", "provenance", "assets", "asset_table")
 )
 
 # Settings that choose where and how loud the work is done, at whatever depth they stand.

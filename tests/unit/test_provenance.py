@@ -11,9 +11,10 @@ import pytest
 from pydantic import BaseModel
 
 from ua3dtalk import config, provenance
-from ua3dtalk.config import Settings, load_config
+from ua3dtalk.config import load_config
 from ua3dtalk.errors import ConfigError
 from ua3dtalk.provenance import STAGES, FileDigests, Stage, States, digest, normalised, settings_of
+from ua3dtalk.settings import Settings
 
 
 @pytest.fixture

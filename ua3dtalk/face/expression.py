@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ua3dtalk.config import FaceSettings
 from ua3dtalk.errors import ConfigError, InputError
 from ua3dtalk.face.basis import NAMES
+from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import ACTION_UNITS, Subject
 from ua3dtalk.workflow import atomic
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from PIL import ImageDraw
 
-from ua3dtalk.config import FaceSettings
 from ua3dtalk.errors import AssetError, InputError
 from ua3dtalk.face import pictures
 from ua3dtalk.face.landmarker import (
@@ -27,6 +26,7 @@ from ua3dtalk.face.landmarker import (
     RIGHT_EYE,
     FaceLandmarker,
 )
+from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import FPS, Clip, Subject
 from ua3dtalk.workflow import atomic, progress
 

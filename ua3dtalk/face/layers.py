@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ua3dtalk.config import FaceSettings
 from ua3dtalk.face import pictures
 from ua3dtalk.face.pixels import inpaint, nearest, take
+from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import FPS, HEAD_REGIONS, TORSO_REGIONS, Region, Subject
 from ua3dtalk.workflow import atomic, progress
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.face import pictures
 from ua3dtalk.face.cuts import SUSPECT, change, face_colours, is_cut, is_slow_cut, thumbnail
 from ua3dtalk.face.landmarker import Detection, FaceLandmarker
 from ua3dtalk.media.frames import sample_frames
 from ua3dtalk.media.probe import Probe, probe
+from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import FPS, ClipSource
 from ua3dtalk.workflow import atomic, progress
 

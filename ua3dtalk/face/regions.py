@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ua3dtalk.config import FaceSettings
 from ua3dtalk.errors import AssetError
 from ua3dtalk.face import pictures
 from ua3dtalk.face.landmarker import EYE_CORNERS, INNER_LIPS
 from ua3dtalk.face.pixels import inside_polygon, nearest, take
+from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import FPS, HEAD_REGIONS, TORSO_REGIONS, Region, Subject
 from ua3dtalk.workflow import atomic, progress
 

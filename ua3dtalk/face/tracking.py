@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from ua3dtalk.config import FaceSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.face import headfit
 from ua3dtalk.face.basis import EYE_CORNERS, IRISES, RIGID, Basis, expression_basis, landmark_errors
 from ua3dtalk.face.geometry import rigid, rotation_matrix, rotation_vector
 from ua3dtalk.face.headfit import Problem, State
 from ua3dtalk.face.smoothing import best_strength, whittaker
+from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import Clip, Subject
 from ua3dtalk.workflow import atomic
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import DataError, InputError
 from ua3dtalk.media.frames import Square, frames_at, sample_frames
 from ua3dtalk.media.picture import SOURCE_HEIGHT, contact_sheet
 from ua3dtalk.media.probe import probe
 from ua3dtalk.media.rows import RowWriter
+from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import FPS, split_point
 from ua3dtalk.workflow import atomic
 

@@ -12,7 +12,6 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.source import (
     Shown,
@@ -23,6 +22,7 @@ from ua3dtalk.media.source import (
     stored_size,
     video_stream,
 )
+from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import FPS
 
 # Containers round times to a millisecond or to 1/90000 s; a frame that begins this little too late is on time.

@@ -8,9 +8,9 @@ from pathlib import Path
 import av
 from av.video.stream import VideoStream
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.source import decode_packet, open_source, packets, shown_size, video_stream
+from ua3dtalk.settings import MediaSettings
 
 MIN_SECONDS = 1.0
 # A header may announce this much more than the packets hold (the last frame's length, priming, edit lists).

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.media.audio import aligned_audio, write_wav
 from ua3dtalk.media.picture import sound_sheet
 from ua3dtalk.media.probe import probe
+from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Clip, Subject
 from ua3dtalk.workflow import atomic, say
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ua3dtalk import assets
-from ua3dtalk.config import MetricsSettings
 from ua3dtalk.errors import AssetError, InputError
 from ua3dtalk.face.landmarker import POINT_COUNT, Detection, FaceLandmarker
 from ua3dtalk.metrics.detect import APART_MS, SHAPE_COUNT, SHOWN, Faces, look_at
@@ -28,6 +27,7 @@ from ua3dtalk.metrics.person import motion_readings
 from ua3dtalk.metrics.scene import EXTRACTORS, Reading, Scene, entries, write_table
 from ua3dtalk.metrics.sets import expression_readings
 from ua3dtalk.provenance import metric_weights
+from ua3dtalk.settings import MetricsSettings
 from ua3dtalk.workflow import SYNC_NET, atomic, progress
 
 GROUPS = ("pixels", "perceptual", "frechet", "landmarks", "motion", "expression", "identity", "sync")

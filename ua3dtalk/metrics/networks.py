@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ua3dtalk.config import MetricsSettings
 from ua3dtalk.face.deep3d import load_deep3d
 from ua3dtalk.metrics.fan import fan_readings, load_fan
 from ua3dtalk.metrics.features import load_features
@@ -15,6 +14,7 @@ from ua3dtalk.metrics.person import identity_readings
 from ua3dtalk.metrics.scene import Reading, Scene
 from ua3dtalk.metrics.sets import deep3d_readings, frechet_readings
 from ua3dtalk.perceptual import load_perceptual
+from ua3dtalk.settings import MetricsSettings
 
 
 def network_readings(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.frames import frames_at
 from ua3dtalk.media.probe import Probe, probe
+from ua3dtalk.settings import MediaSettings
 
 SAME_RATE = 0.01  # relative: headers round 29.97 and counts are off by a frame
 SAME_SHAPE = 0.02  # relative difference of width over height

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.media.audio import aligned_audio
 from ua3dtalk.media.probe import probe
 from ua3dtalk.metrics.pair import VideoRow
 from ua3dtalk.metrics.scene import Reading, Scene
+from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import FPS, SAMPLES_PER_FRAME
 from ua3dtalk.sync.figures import local_figures, official_figures, speech_of
 from ua3dtalk.sync.net import load_net

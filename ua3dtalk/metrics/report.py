@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from ua3dtalk.config import MetricsSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.metrics.confidence import confidence_figures
 from ua3dtalk.metrics.detect import detect_faces
@@ -27,6 +26,7 @@ from ua3dtalk.metrics.scene import EXTRACTORS, Reading, Scene, entries, write_ta
 from ua3dtalk.metrics.sets import expression_readings
 from ua3dtalk.metrics.sync import read_offsets, sync_readings
 from ua3dtalk.metrics.units import openface_error, read_openface
+from ua3dtalk.settings import MetricsSettings
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from ua3dtalk.config import ReleaseSettings
 from ua3dtalk.face import pictures as sheets
 from ua3dtalk.face.points68 import to_68
 from ua3dtalk.release.cameras import Framing, framing, transforms
@@ -28,6 +27,7 @@ from ua3dtalk.release.tensors import (
     speech_windows,
     write_action_units,
 )
+from ua3dtalk.settings import ReleaseSettings
 from ua3dtalk.subject import Subject
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ua3dtalk.config import CrossSettings
 from ua3dtalk.device import choose_device
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.rows import RowWriter
@@ -21,6 +20,7 @@ from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.head import load_head
 from ua3dtalk.rendering.uncertainty import DEVIATION, coloured
 from ua3dtalk.rendering.wander import Wander
+from ua3dtalk.settings import CrossSettings
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic, progress
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ua3dtalk.config import RenderingSettings
 from ua3dtalk.device import choose_device
 from ua3dtalk.field.emotion_memory import attention_entropy
 from ua3dtalk.media.encode import write_video
@@ -24,6 +23,7 @@ from ua3dtalk.rendering.renderer import HeadRenderer
 from ua3dtalk.rendering.replay import background_at, camera_at, replayed
 from ua3dtalk.rendering.uncertainty import write_uncertainty
 from ua3dtalk.rendering.upper_face import fit_upper_face
+from ua3dtalk.settings import RenderingSettings
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
 from ua3dtalk.workflow import atomic, progress

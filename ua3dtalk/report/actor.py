@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ua3dtalk.config import ReportSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.provenance import STAGES
 from ua3dtalk.report.cross import read_cross
@@ -20,6 +19,7 @@ from ua3dtalk.report.record import clip_records, stage_costs, versions, weights
 from ua3dtalk.report.series import FrameTable, read_frames
 from ua3dtalk.report.tables import TITLES, Line, figure_line, figure_tables
 from ua3dtalk.report.timeline import emotion_films, main_film, shown_frames, time_charts
+from ua3dtalk.settings import ReportSettings
 from ua3dtalk.subject import FPS, Subject
 
 # Figures of the page's top in the order of their weight; as many as are there, at most TILES.

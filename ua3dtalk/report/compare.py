@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ua3dtalk.config import CompareSettings, ReportSettings
 from ua3dtalk.report.compare_tables import (
     as_csv,
     compared,
@@ -32,6 +31,7 @@ from ua3dtalk.report.tables import Cell, Column, figure_line, kind_of, table_tit
 from ua3dtalk.report.tables import Line as TableLine
 from ua3dtalk.report.tables import Table as FigureTable
 from ua3dtalk.report.timeline import Shown, film, shown_frames
+from ua3dtalk.settings import CompareSettings, ReportSettings
 from ua3dtalk.subject import Subject
 from ua3dtalk.workflow import atomic
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ua3dtalk.config import CompareSettings
 from ua3dtalk.metrics.ablation import TRAINING, mean_of, read_run, spread_of
 from ua3dtalk.report.bootstrap import Resampled, interval, resample
 from ua3dtalk.report.figures import COUNTS, NO_FIGURES, is_end, reading_of
 from ua3dtalk.report.series import FrameKey, FrameTable, read_frames
+from ua3dtalk.settings import CompareSettings
 
 OPPONENTS = ("static_mean", "nearest_pose", "nearest_audio")
 CENTRED = 1e-3  # a figure is a mean over frames if the frames' mean is so near to it, relative to its size

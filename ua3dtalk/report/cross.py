@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ua3dtalk.config import ReportSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.media.audio import read_audio
 from ua3dtalk.media.frames import frames_at
 from ua3dtalk.report.figures import NO_FIGURES
 from ua3dtalk.report.media import Film, Panel, heat_picture, make_film
 from ua3dtalk.report.tables import Line, figure_line
+from ua3dtalk.settings import ReportSettings
 from ua3dtalk.subject import FPS
 
 OWN = "_own"

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ua3dtalk.config import ReportSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.metrics.image import crop, face_squares
 from ua3dtalk.metrics.rows import read_renders
@@ -18,6 +17,7 @@ from ua3dtalk.rendering.uncertainty import FULL_SCALE
 from ua3dtalk.report.media import Film, Panel, error_map, heat_picture, make_film
 from ua3dtalk.report.series import Chart, FrameTable, Line, loudness
 from ua3dtalk.report.tables import TITLES
+from ua3dtalk.settings import ReportSettings
 from ua3dtalk.subject import FPS, SAMPLES_PER_FRAME, Subject
 
 MAIN = "main"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ua3dtalk.config import SpeechSettings
 from ua3dtalk.errors import AssetError, ConfigError
+from ua3dtalk.settings import SpeechSettings
 from ua3dtalk.speech.clips import check_length, clip_samples
 from ua3dtalk.speech.files import read_features
 from ua3dtalk.speech.mel import log_mel

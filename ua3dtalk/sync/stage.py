@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ua3dtalk.config import SyncSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.face.basis import expression_basis
+from ua3dtalk.settings import SyncSettings
 from ua3dtalk.subject import SAMPLES_PER_FRAME, TOKENS_PER_FRAME, Subject
 from ua3dtalk.sync.distances import SyncFigures
 from ua3dtalk.sync.examples import PIECE, SPEEDS

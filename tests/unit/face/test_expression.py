@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ua3dtalk.config import FaceSettings
 from ua3dtalk.errors import ConfigError, InputError
 from ua3dtalk.face import expression
 from ua3dtalk.face.basis import NAMES, expression_basis
 from ua3dtalk.face.geometry import project, rigid, rotation_matrix
+from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import ACTION_UNITS, Subject
 
 FRAMES = 44

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ua3dtalk.config import FaceSettings
 from ua3dtalk.errors import AssetError, InputError
 from ua3dtalk.face import landmarks
 from ua3dtalk.face.landmarker import Detection, FaceLandmarker
 from ua3dtalk.face.landmarks import TIMESTAMP_STEP_MS, extract_landmarks, interpolate
 from ua3dtalk.media.frames import frames_at
+from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import Subject
 
 NAMES = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight")

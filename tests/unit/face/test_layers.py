@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ua3dtalk.config import FaceSettings
 from ua3dtalk.face.layers import clean_plate, over, separate_layers, torso_layer
 from ua3dtalk.face.pixels import inpaint, nearest, take
+from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import Region, Subject
 
 SIDE = 128

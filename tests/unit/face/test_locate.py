@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.face import locate
 from ua3dtalk.face.cuts import change, face_colours, is_cut, is_slow_cut, thumbnail
 from ua3dtalk.face.landmarker import Detection
 from ua3dtalk.face.locate import NEEDED, Crop, Look, choose_crop, choose_crops, follow, locate_face
 from ua3dtalk.media.frames import frames_at
+from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import ClipSource
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from matplotlib.path import Path as Polygon
 
-from ua3dtalk.config import FaceSettings
 from ua3dtalk.errors import AssetError
 from ua3dtalk.face import regions
 from ua3dtalk.face.bisenet import SIDE, BiSeNet, load_parser
@@ -26,6 +25,7 @@ from ua3dtalk.face.regions import (
     with_mouth,
     without_specks,
 )
+from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import Region, Subject
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import DataError, InputError
 from ua3dtalk.media.decode import decode_clips
 from ua3dtalk.media.probe import probe
 from ua3dtalk.media.rows import RowWriter
 from ua3dtalk.media.sound import clip_sound
+from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import Subject, split_point
 
 MakeClip = Callable[..., Path]
@@ -115,7 +115,7 @@ def test_unreadable_crop_file(tmp_path: Path) -> None:
 PEAK = """
 import resource, sys
 from pathlib import Path
-from ua3dtalk.config import MediaSettings
+from ua3dtalk.settings import MediaSettings
 from ua3dtalk.media.decode import decode_clips
 folder = Path(sys.argv[1])
 decode_clips(crop=folder / "crop.json", out_clips=folder / "c.json", out_video=folder / "v.npy",

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.frames import Square, frames_at, sample_frames
 from ua3dtalk.media.probe import probe
+from ua3dtalk.settings import MediaSettings
 
 MakeClip = Callable[..., Path]
 ShownNumbers = Callable[[Path], list[int]]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.audio import read_audio
 from ua3dtalk.media.probe import probe
+from ua3dtalk.settings import MediaSettings
 
 MakeClip = Callable[..., Path]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from ua3dtalk.config import MediaSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.media.probe import probe
 from ua3dtalk.media.sound import clip_sound, moves_of, write_sound
+from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import Clip, Subject
 
 MakeClip = Callable[..., Path]

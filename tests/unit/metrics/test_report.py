@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ua3dtalk.config import MetricsSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.frames import frames_at
@@ -21,6 +20,7 @@ from ua3dtalk.metrics.detect import Faces
 from ua3dtalk.metrics.image import psnr
 from ua3dtalk.metrics.rows import Row
 from ua3dtalk.perceptual import PerceptualDistance
+from ua3dtalk.settings import MetricsSettings
 from ua3dtalk.subject import Subject
 
 SIZE, FRAMES, TEST = 48, 60, 20

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from tiny_subject import SIZE, write_tiny_subject
 
-from ua3dtalk.config import ReleaseSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.face.geometry import project, rotation_angle
 from ua3dtalk.release.cameras import framing, released_pose
 from ua3dtalk.release.export import export_release
 from ua3dtalk.release.tensors import components, conditions, speech_windows
+from ua3dtalk.settings import ReleaseSettings
 from ua3dtalk.subject import Region, Subject
 
 FRAMES = 24

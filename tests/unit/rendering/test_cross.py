@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ua3dtalk.config import CrossSettings
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.audio import read_audio
 from ua3dtalk.rendering.cross import cross_drive
 from ua3dtalk.rendering.head import Head, save_head
+from ua3dtalk.settings import CrossSettings
 from ua3dtalk.subject import Subject
 
 MakeHead = Callable[..., Head]

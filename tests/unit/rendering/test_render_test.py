@@ -14,11 +14,11 @@ from PIL import Image
 from tiny_subject import corrupted
 from tiny_training import tiny_head
 
-from ua3dtalk.config import RenderingSettings
 from ua3dtalk.rendering.controls import ControlTrack, Track, action_unit_input
 from ua3dtalk.rendering.head import Head, save_head
 from ua3dtalk.rendering.replay import replayed
 from ua3dtalk.rendering.test import Row, TestStage, modelled_units, render_test, rows_of
+from ua3dtalk.settings import RenderingSettings
 from ua3dtalk.subject import Subject
 
 NOTHING = RenderingSettings(driven_by=())

@@ -13,10 +13,11 @@ import yaml
 from browser import Browser, open_browser
 from report_bundle import STATE, centred_noise, metrics_document, write_bundle, write_frames, write_renders
 
-from ua3dtalk.config import CompareSettings, ReportSettings, load_config
+from ua3dtalk.config import load_config
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.report.actor import write_report
 from ua3dtalk.report.compare import Outputs, write_compare
+from ua3dtalk.settings import CompareSettings, ReportSettings
 from ua3dtalk.subject import Subject
 
 

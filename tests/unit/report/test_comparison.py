@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from report_bundle import PER_FRAME, centred_noise, metrics_document, write_frames
 
-from ua3dtalk.config import CompareSettings, ConfigError, load_config
+from ua3dtalk.config import ConfigError, load_config
 from ua3dtalk.errors import DataError
 from ua3dtalk.report.compare_tables import CSV_HEAD, as_csv, escaped, latex, markdown
 from ua3dtalk.report.comparison import comparison, load_runs
+from ua3dtalk.settings import CompareSettings
 
 SETTINGS = CompareSettings(block_frames=10, resamples=500)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from report_bundle import STATE, WILD, metrics_document
 
-from ua3dtalk.config import ReportSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.report.actor import read_metrics, tiles, write_report
 from ua3dtalk.report.compare import Outputs
 from ua3dtalk.report.record import duration, weights
+from ua3dtalk.settings import ReportSettings
 from ua3dtalk.subject import Subject
 
 VOID = {"meta", "link", "input", "img", "br"}

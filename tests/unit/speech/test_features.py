@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ua3dtalk.config import SpeechSettings
 from ua3dtalk.errors import AssetError, ConfigError, DataError
+from ua3dtalk.settings import SpeechSettings
 from ua3dtalk.speech import features as stage
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
 

@@ -10,9 +10,9 @@ import pytest
 from safetensors import safe_open
 from sync_talkers import talker
 
-from ua3dtalk.config import SyncSettings
 from ua3dtalk.errors import DataError
 from ua3dtalk.face.basis import expression_basis
+from ua3dtalk.settings import SyncSettings
 from ua3dtalk.subject import Clip, Subject
 from ua3dtalk.sync import offset as offset_stage
 from ua3dtalk.sync import stage as train_stage

@@ -8,9 +8,9 @@ import torch
 from tiny_training import tiny_settings
 from training_bench import Bench, content, killed_at
 
-from ua3dtalk.config import RenderingSettings
 from ua3dtalk.rendering.head import load_head
 from ua3dtalk.rendering.test import render_test
+from ua3dtalk.settings import RenderingSettings
 from ua3dtalk.subject import Subject
 from ua3dtalk.training.branch import BranchTrainer
 from ua3dtalk.training.objectives import residual_likelihood

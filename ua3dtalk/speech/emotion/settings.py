@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ua3dtalk.config import Settings
+from ua3dtalk.settings import Settings
 
 
 class EmotionSettings(Settings):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ua3dtalk.config import Settings
+from ua3dtalk.settings import Settings
 
 
 class PriorsSettings(Settings):
