@@ -2,6 +2,8 @@
 
 ua3dtalk evaluate generated.mp4 truth.mp4 --out metrics.json
 ua3dtalk say May speech.wav --out may.mp4 --emotion happy:0.8
+ua3dtalk perform May curves.csv --out may.mp4
+ua3dtalk curves May speech.wav --out may.csv
 ua3dtalk export May --out may.ply
 """
 
@@ -13,9 +15,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ua3dtalk.errors import InputError, UserError
 from ua3dtalk.workflow import SYNC_NET, one_line
+
+if TYPE_CHECKING:
+    from ua3dtalk.rendering.say import FilmOptions
 
 REGIONS = {"both": ("frame", "face"), "frame": ("frame",), "face": ("face",)}
 
@@ -49,20 +55,20 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--sync-net", type=Path, help="the local sync net; results/.shared's unless given")
     evaluate.set_defaults(run=_evaluate)
     say = commands.add_parser("say", help="let a trained actor say any sound")
-    say.add_argument("actor", help="name under results/, or a folder")
-    say.add_argument("voice", type=Path, help="any file with sound")
-    say.add_argument("--out", type=Path, required=True, help="the film, .mp4, or a folder for pictures with alpha")
-    say.add_argument(
-        "--emotion",
-        help="label:strength of the actor's clips, 0..1.5, several joined by commas, or a .yaml of key frames; "
-        "unless given the one that is heard",
-    )
-    say.add_argument("--pose", default="wander", help="head motion: %(default)s, replay or still")
-    say.add_argument("--camera", default="still", help="%(default)s, orbit, orbit:degrees, or yaw,pitch in degrees")
-    say.add_argument("--uncertainty", type=Path, help="another film, which shows where the head is unsure")
-    say.add_argument("--seed", type=int, default=0, help="of blinks, brows and head motion (%(default)s)")
-    say.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    _add_voice(say)
+    _add_film(say)
     say.set_defaults(run=_say)
+    perform = commands.add_parser("perform", help="let a table of blendshape curves drive a trained actor")
+    perform.add_argument("actor", help="name under results/, or a folder")
+    perform.add_argument("curves", type=Path, help=".csv with ARKit's names, 25 rows a second or a column time")
+    perform.add_argument("--voice", type=Path, help="sound that is played with it")
+    _add_film(perform)
+    perform.set_defaults(run=_perform)
+    curves = commands.add_parser("curves", help="write the blendshape curves that a sound drives a trained actor by")
+    _add_voice(curves)
+    curves.add_argument("--out", type=Path, required=True, help="the table, .csv with ARKit's 52 names")
+    curves.add_argument("--seed", type=int, default=0, help="of blinks and brows (%(default)s)")
+    curves.set_defaults(run=_curves)
     export = commands.add_parser("export", help="write a trained head for viewers of Gaussians")
     export.add_argument("actor", help="name under results/, or a folder")
     export.add_argument("--out", type=Path, required=True, help="the head at rest, .ply")
@@ -70,10 +76,49 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def _say(options: argparse.Namespace) -> None:
-    from ua3dtalk.rendering.say import SayOptions, say
+def _add_voice(command: argparse.ArgumentParser) -> None:
+    command.add_argument("actor", help="name under results/, or a folder")
+    command.add_argument("voice", type=Path, help="any file with sound")
+    command.add_argument(
+        "--emotion",
+        help="label:strength of the actor's clips, 0..1.5, several joined by commas, or a .yaml of key frames; "
+        "unless given the one that is heard",
+    )
 
-    say(SayOptions(**{field.name: getattr(options, field.name) for field in fields(SayOptions)}))
+
+def _add_film(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", type=Path, required=True, help="the film, .mp4, or a folder for pictures with alpha")
+    command.add_argument("--pose", default="wander", help="head motion: %(default)s, replay or still")
+    command.add_argument("--camera", default="still", help="%(default)s, orbit, orbit:degrees, or yaw,pitch in degrees")
+    command.add_argument("--uncertainty", type=Path, help="another film, which shows where the head is unsure")
+    command.add_argument("--seed", type=int, default=0, help="of blinks, brows and head motion (%(default)s)")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def _say(options: argparse.Namespace) -> None:
+    from ua3dtalk.rendering.say import say
+
+    say(_film(options), options.voice, options.emotion)
+
+
+def _perform(options: argparse.Namespace) -> None:
+    from ua3dtalk.rendering.say import perform
+
+    perform(_film(options), options.curves, options.voice)
+
+
+def _curves(options: argparse.Namespace) -> None:
+    from ua3dtalk.rendering.say import voice_curves
+
+    voice_curves(_film(options), options.voice, options.emotion)
+
+
+def _film(options: argparse.Namespace) -> FilmOptions:
+    """What a command knows of the film's options; the rest is as usual."""
+    from ua3dtalk.rendering.say import FilmOptions
+
+    known = {field.name for field in fields(FilmOptions)}
+    return FilmOptions(**{name: value for name, value in vars(options).items() if name in known})
 
 
 def _export(options: argparse.Namespace) -> None:

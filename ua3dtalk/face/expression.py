@@ -86,11 +86,16 @@ def action_units(coefficients: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Action units [T, 6] in 0..5 of blendshapes [T, 52]; ranges from the training frames."""
     out = np.zeros((len(coefficients), len(ACTION_UNITS)))
     for column, unit in enumerate(ACTION_UNITS):
-        names, least = UNITS[unit]
-        score = coefficients[:, [NAMES.index(name) for name in names]].mean(1)
-        rest, strong = np.percentile(score[train], (10, 99.5))
-        out[:, column] = np.clip((score - rest) / max(strong - rest, least), 0, 1) * 5
+        score = coefficients[:, [NAMES.index(name) for name in UNITS[unit][0]]].mean(1)
+        rest, width = unit_range(score[train], unit)
+        out[:, column] = np.clip((score - rest) / width, 0, 1) * 5
     return out
+
+
+def unit_range(score: np.ndarray, unit: str) -> tuple[float, float]:
+    """Score at which a unit is 0, and how much more makes it 5, from the training frames' scores [n]."""
+    rest, strong = np.percentile(score, (10, 99.5))
+    return float(rest), max(float(strong - rest), UNITS[unit][1])
 
 
 def read_openface(table: Path, frames: int) -> np.ndarray:

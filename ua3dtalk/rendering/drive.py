@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -44,13 +44,65 @@ class Shown:
     heard: HeardFrame
 
 
-class Driver:
-    """Drives one head.
+class Stage:
+    """A head that shows what it is given.
 
     Args:
         subject, head: the actor, and the head on its device.
-        ears: what listens to the sound.
         stances: where the head is in the k-th frame.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        head: Head,
+        stances: Callable[[int], Stance],
+        device: torch.device,
+        backend: Backend = "auto",
+    ) -> None:
+        self.subject, self.head, self.stances, self.device = subject, head, stances, device
+        self.renderer = HeadRenderer(head, device, backend)
+
+    def perform(self, track: Track) -> Iterator[Shown]:
+        """Frame after frame of a track that no sound gave.
+
+        Raises:
+            InputError: the head listens to more than the track holds.
+        """
+        if self.head.face.net.encoder is not None:
+            raise InputError(
+                f"the head of {self.subject.name} listens to speech itself: train it with training.audio.free_code 0"
+            )
+        controls = ControlTrack(self.subject, track, False, self.device)
+        for frame in range(len(track.action_units)):
+            yield self.show(controls(frame), frame, HeardFrame(0.0, 0.0, 1.0, np.zeros(0)))
+
+    def show(self, controls: Controls, frame: int, heard: HeardFrame) -> Shown:
+        """The k-th frame."""
+        stance = self.stances(frame)
+        picture = to_bytes(self.renderer(stance.camera, controls, stance.background)).cpu().numpy()
+        return Shown(controls, stance, picture, heard)
+
+    def alone(self, shown: Shown) -> np.ndarray:
+        """The head of a frame without what is behind it, uint8 [H, W, 4], colours not premultiplied."""
+        camera, controls = shown.stance.camera, shown.controls
+        alpha = 1 - self.renderer.transmittance(camera, controls)[..., None]
+        colour = self.renderer(camera, controls, torch.zeros_like(shown.stance.background)) / alpha.clamp(min=1e-3)
+        found: np.ndarray = to_bytes(torch.cat([colour, alpha], -1)).cpu().numpy()
+        return found
+
+    def deviation(self, shown: Shown) -> np.ndarray:
+        """Predicted deviation [H, W] of a frame's colours (0..1), for a head with beliefs."""
+        with torch.no_grad():
+            return np.asarray(self.renderer.variance(shown.stance.camera, shown.controls).sqrt().cpu().numpy())
+
+
+class Driver(Stage):
+    """A head that any sound drives.
+
+    Args:
+        subject, head, stances: as of a stage.
+        ears: what listens to the sound.
         seed: of blinks and brows.
         asked: emotions instead of the one that is heard.
     Raises:
@@ -70,9 +122,8 @@ class Driver:
     ) -> None:
         for label in asked.labels if asked else ():
             check_label(subject, label)
-        self.subject, self.head, self.ears, self.stances, self.device = subject, head, ears, stances, device
-        self.seed, self.asked = seed, asked
-        self.renderer = HeadRenderer(head, device, backend)
+        super().__init__(subject, head, stances, device, backend)
+        self.ears, self.seed, self.asked = ears, seed, asked
 
     def __call__(self, sound: Samples) -> Iterator[Shown]:
         """Frame after frame of a sound of whole frames.
@@ -80,13 +131,17 @@ class Driver:
         Raises:
             InputError: emotions are asked for after its end.
         """
+        units, wanted = self._units(sound)
+        for passage in self.ears.passages(sound):
+            yield from self._frames(passage, units, wanted)
+
+    def _units(self, sound: Samples) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Action units [n, 6] of a sound's frames, and those of each emotion asked for."""
         count = len(sound) // SAMPLES_PER_FRAME
         if self.asked and (last := float(self.asked.times[-1])) > count / FPS:
             raise InputError(f"an emotion is asked for at {last:g} s, the sound ends at {count / FPS:g} s: move it")
         units = self.upper_face(count)
-        wanted = {label: self.upper_face(count, label) for label in (self.asked.labels if self.asked else ())}
-        for passage in self.ears.passages(sound):
-            yield from self._frames(passage, units, wanted)
+        return units, {label: self.upper_face(count, label) for label in (self.asked.labels if self.asked else ())}
 
     def upper_face(self, count: int, label: str | None = None) -> np.ndarray:
         """Action units [count, 6] that a model of the training frames, or of a label's, makes up."""
@@ -109,33 +164,27 @@ class Driver:
         track = self._track(passage, units, wanted)
         controls = self.controls(passage, track)
         for row in passage.inner:
-            given, stance = controls(row), self.stances(passage.start + row)
-            picture = to_bytes(self.renderer(stance.camera, given, stance.background)).cpu().numpy()
             heard = HeardFrame(
                 float(passage.spoken[row]),
                 float(passage.loudness[row]),
                 1.0 if track.novelty is None else float(track.novelty[row]),
                 passage.emotions[row],
             )
-            yield Shown(given, stance, picture, heard)
+            yield self.show(controls(row), passage.start + row, heard)
+
+    def tracks(self, sound: Samples) -> Iterator[Track]:
+        """What drives a sound's frames, passage after passage, without rendering them."""
+        units, wanted = self._units(sound)
+        for passage in self.ears.passages(sound):
+            track = self._track(passage, units, wanted)
+            rows = slice(passage.inner.start, passage.inner.stop)
+            given = {one.name: value[rows] for one in fields(track) if (value := getattr(track, one.name)) is not None}
+            yield Track(**given)
 
     def controls(self, passage: Passage, track: Track) -> ControlTrack:
         """Controls of the passage's rows."""
         saying = saying_instead(self.subject, passage)
         return ControlTrack(saying, track, self.head.face.net.encoder is not None, self.device)
-
-    def alone(self, shown: Shown) -> np.ndarray:
-        """The head of a frame without what is behind it, uint8 [H, W, 4], colours not premultiplied."""
-        camera, controls = shown.stance.camera, shown.controls
-        alpha = 1 - self.renderer.transmittance(camera, controls)[..., None]
-        colour = self.renderer(camera, controls, torch.zeros_like(shown.stance.background)) / alpha.clamp(min=1e-3)
-        found: np.ndarray = to_bytes(torch.cat([colour, alpha], -1)).cpu().numpy()
-        return found
-
-    def deviation(self, shown: Shown) -> np.ndarray:
-        """Predicted deviation [H, W] of a frame's colours (0..1), for a head with beliefs."""
-        with torch.no_grad():
-            return np.asarray(self.renderer.variance(shown.stance.camera, shown.controls).sqrt().cpu().numpy())
 
 
 def saying_instead(subject: Subject, passage: Passage) -> Subject:

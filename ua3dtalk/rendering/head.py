@@ -146,6 +146,11 @@ class Head:
         """What the face sees of a frame."""
         return self.face.net.field.shape.views
 
+    @property
+    def lip_count(self) -> int:
+        """Lip shapes that its reader reads."""
+        return self.reader.weights.shape[1]
+
     def to(self, device: torch.device) -> Head:
         """The head with everything on one device and at rest: nothing in it trains."""
         branches = [

@@ -1,4 +1,4 @@
-"""`ua3dtalk say`: a trained actor says any sound, from the command line."""
+"""`ua3dtalk say`, `perform` and `curves`: a trained actor from the command line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +19,11 @@ from ua3dtalk.errors import InputError
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.rows import RowWriter
 from ua3dtalk.media.samples import store_sound
-from ua3dtalk.rendering.drive import Driver, Shown
+from ua3dtalk.rendering.curves import Curves, read_curves, write_curves
+from ua3dtalk.rendering.drive import Driver, Shown, Stage
 from ua3dtalk.rendering.ears import Ears
-from ua3dtalk.rendering.head import load_head
-from ua3dtalk.rendering.orbit import Orbit, parse_camera
+from ua3dtalk.rendering.head import Head, load_head
+from ua3dtalk.rendering.orbit import Angles, Orbit, parse_camera
 from ua3dtalk.rendering.replay import Replay, Stance, Still
 from ua3dtalk.rendering.uncertainty import coloured
 from ua3dtalk.rendering.wander import Wander
@@ -34,18 +36,16 @@ POSES = ("wander", "replay", "still")
 
 
 @dataclass(frozen=True)
-class SayOptions:
-    """What is said by whom.
+class FilmOptions:
+    """Who is shown, and how.
 
-    actor: a name under results/, or a folder; voice: any file with sound; out: an .mp4, or a folder for pictures with
-    alpha; emotion: as `parse_wish` takes it, nothing for what is heard; pose: of `POSES`; camera: as `parse_camera`
-    takes it; uncertainty: another .mp4, of where the head is unsure; seed: of blinks, brows and head motion.
+    actor: a name under results/, or a folder; out: an .mp4, or a folder for pictures with alpha; pose: of `POSES`;
+    camera: as `parse_camera` takes it; uncertainty: another .mp4, of where the head is unsure; seed: of blinks, brows
+    and head motion.
     """
 
     actor: str
-    voice: Path
     out: Path
-    emotion: str | None = None
     pose: str = "wander"
     camera: str = "still"
     uncertainty: Path | None = None
@@ -53,84 +53,124 @@ class SayOptions:
     device: str = "auto"
 
 
-def say(options: SayOptions) -> int:
-    """Write the film with its sound; returns the number of its frames.
+def say(options: FilmOptions, voice: Path, emotion: str | None = None) -> int:
+    """Write a film of the actor saying a voice, with its sound; returns the number of its frames.
+
+    Args:
+        voice: any file with sound; emotion: as `parse_wish` takes it, None for what is heard.
 
     Raises:
         UserError: one line for whatever does not fit.
     """
-    _check_paths(options)
-    asked, angles = parse_wish(options.emotion), parse_camera(options.camera)
+    _check_paths(options, voice)
+    asked, angles = parse_wish(emotion), parse_camera(options.camera)
     subject = open_actor(options.actor)
-    model = subject.path("model/fused.safetensors")
+    head, device = _open_head(subject, options)
+    stances = _stances(options, angles, subject, device)
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
-        sound = store_sound(options.voice, Path(folder) / "heard.wav")
-        device = choose_device(options.device)
-        head = load_head(model).to(device)
-        if options.uncertainty and not head.uncertain:
-            raise InputError(
-                f"--uncertainty: the head of {subject.name} has no beliefs: train it with method: ua3dtalk"
-            )
+        sound = store_sound(voice, Path(folder) / "heard.wav")
         ears = Ears(subject, head, whisper_folder(subject))
-        stances = _stances(options, subject, device)
-        if angles is not None:
-            stances = Orbit.around(subject, stances, angles, device)
         driver = Driver(subject, head, ears, stances, options.seed, device, asked=asked)
-        shown = progress(driver(sound), "say", sound.frames)
-        if options.out.suffix.lower() != ".mp4":
-            return write_pictures(options.out, driver, shown)
-        played = store_sound(options.voice, Path(folder) / "played.wav", FILM_RATE)
-        metadata = synthetic(subject, model)
-        maps = Path(folder) / "deviation.npy"
-        with ExitStack() as stack:
-            rows = None
-            if options.uncertainty:
-                rows = stack.enter_context(RowWriter(maps, subject.plate.shape[:2], np.float16))
-            count = write_video(
-                options.out, _pictures(driver, shown, rows), audio=played, rate=FILM_RATE, metadata=metadata
-            )
-        if options.uncertainty:
-            film = coloured(np.load(maps, mmap_mode="r"))
-            write_video(options.uncertainty, film, audio=played, rate=FILM_RATE, metadata=metadata)
-        return count
+        return _write(options, driver, progress(driver(sound), "say", sound.frames), voice, Path(folder))
 
 
-def _check_paths(options: SayOptions) -> None:
+def perform(options: FilmOptions, curves: Path, voice: Path | None = None) -> int:
+    """The same, driven by the curves of a table; the voice, if there is one, is only played."""
+    _check_paths(options, voice)
+    angles, coefficients = parse_camera(options.camera), read_curves(curves)
+    subject = open_actor(options.actor)
+    head, device = _open_head(subject, options)
+    track = Curves(subject, head.views, head.lip_count).track(coefficients)
+    stage = Stage(subject, head, _stances(options, angles, subject, device), device)
+    with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
+        shown = progress(stage.perform(track), "perform", len(coefficients))
+        return _write(options, stage, shown, voice, Path(folder))
+
+
+def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None) -> int:
+    """Write the curves of what a voice drives as a table, `options.out`; returns the number of frames."""
+    if options.out.suffix.lower() != ".csv":
+        raise InputError(f"--out {options.out}: curves are written as .csv; name it so")
+    _check_voice(voice)
+    asked, subject = parse_wish(emotion), open_actor(options.actor)
+    head, device = _open_head(subject, options)
+    with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
+        sound = store_sound(voice, Path(folder) / "heard.wav")
+        ears = Ears(subject, head, whisper_folder(subject))
+        driver = Driver(subject, head, ears, Still(subject, device), options.seed, device, asked=asked)
+        between = Curves(subject, head.views, head.lip_count)
+        return write_curves(options.out, (between.coefficients(track) for track in driver.tracks(sound)))
+
+
+def _open_head(subject: Subject, options: FilmOptions) -> tuple[Head, torch.device]:
+    device = choose_device(options.device)
+    head = load_head(subject.path("model/fused.safetensors")).to(device)
+    if options.uncertainty and not head.uncertain:
+        raise InputError(f"--uncertainty: the head of {subject.name} has no beliefs: train it with method: ua3dtalk")
+    return head, device
+
+
+def _write(options: FilmOptions, stage: Stage, shown: Iterable[Shown], voice: Path | None, folder: Path) -> int:
+    """Pictures or a film, and the film of doubt; returns the number of frames."""
+    if options.out.suffix.lower() != ".mp4":
+        return write_pictures(options.out, stage, shown)
+    subject, doubt = stage.subject, options.uncertainty
+    told: dict[str, Any] = {"rate": FILM_RATE, "metadata": synthetic(subject, subject.path("model/fused.safetensors"))}
+    told["audio"] = store_sound(voice, folder / "played.wav", FILM_RATE) if voice else None
+    with ExitStack() as stack:
+        maps = folder / "deviation.npy"
+        rows = stack.enter_context(RowWriter(maps, subject.plate.shape[:2], np.float16)) if doubt else None
+        count = write_video(options.out, _pictures(stage, shown, rows), **told)
+    if doubt:
+        write_video(doubt, coloured(np.load(maps, mmap_mode="r")), **told)
+    return count
+
+
+def _check_paths(options: FilmOptions, voice: Path | None) -> None:
     if options.out.suffix and options.out.suffix.lower() != ".mp4":
         raise InputError(f"--out {options.out}: name a film, .mp4, or a folder for pictures")
     if options.uncertainty and options.uncertainty.suffix.lower() != ".mp4":
         raise InputError(f"--uncertainty {options.uncertainty}: a film is written as .mp4; name it so")
     if options.uncertainty and options.out.suffix.lower() != ".mp4":
         raise InputError("--uncertainty goes with a film: give --out an .mp4")
-    if not options.voice.is_file():
-        raise InputError(f"no file {options.voice} (looked from {Path.cwd()}): correct the path")
+    _check_voice(voice)
     if options.pose not in POSES:
         raise InputError(f"--pose {options.pose}: choose of {', '.join(POSES)}")
 
 
-def _stances(options: SayOptions, subject: Subject, device: torch.device) -> Callable[[int], Stance]:
+def _check_voice(voice: Path | None) -> None:
+    if voice is not None and not voice.is_file():
+        raise InputError(f"no file {voice} (looked from {Path.cwd()}): correct the path")
+
+
+def _stances(
+    options: FilmOptions, angles: Angles | None, subject: Subject, device: torch.device
+) -> Callable[[int], Stance]:
     """Where the head is in each frame."""
+    stances: Callable[[int], Stance]
     if options.pose == "wander":
-        return Wander(subject, device, options.seed)
-    return Replay(subject, device) if options.pose == "replay" else Still(subject, device)
+        stances = Wander(subject, device, options.seed)
+    else:
+        stances = Replay(subject, device) if options.pose == "replay" else Still(subject, device)
+    return stances if angles is None else Orbit.around(subject, stances, angles, device)
 
 
-def _pictures(driver: Driver, shown: Iterable[Shown], maps: RowWriter | None) -> Iterator[np.ndarray]:
+def _pictures(stage: Stage, shown: Iterable[Shown], maps: RowWriter | None) -> Iterator[np.ndarray]:
     """Frames uint8 [H, W, 3] as they are rendered; their deviation goes into `maps`."""
     for each in shown:
         if maps is not None:
-            maps.append(driver.deviation(each).astype(np.float16))
+            maps.append(stage.deviation(each).astype(np.float16))
         yield each.picture
 
 
-def write_pictures(folder: Path, driver: Driver, shown: Iterable[Shown]) -> int:
+def write_pictures(folder: Path, stage: Stage, shown: Iterable[Shown]) -> int:
     """The head alone as 000000.png, 000001.png, ... with alpha, colours not premultiplied; returns their number."""
     import cv2
 
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for each in shown:
-        rgba = driver.alone(each)
+        rgba = stage.alone(each)
         with atomic(folder / f"{count:06d}.png") as temporary:
             temporary.write_bytes(cv2.imencode(".png", rgba[..., [2, 1, 0, 3]])[1].tobytes())
         count += 1

@@ -16,11 +16,12 @@ from PIL import Image
 
 from ua3dtalk import cli
 from ua3dtalk.errors import DataError, InputError
+from ua3dtalk.face.basis import NAMES
 from ua3dtalk.media.audio import read_audio
 from ua3dtalk.media.frames import frames_at
 from ua3dtalk.rendering import say as said
 from ua3dtalk.rendering.head import Head, load_head, save_head
-from ua3dtalk.rendering.say import SayOptions, say
+from ua3dtalk.rendering.say import FilmOptions, perform, say, voice_curves
 from ua3dtalk.splat.ply import load_ply
 from ua3dtalk.subject import Subject
 
@@ -37,6 +38,8 @@ def actor(
     def opened(name: str) -> Subject:
         subject = Subject(name)
         subject.speech = hearing_subject.speech
+        coefficients = np.random.default_rng(0).uniform(0, 1, (subject.frame_count, len(NAMES)))
+        subject.expression = replace(hearing_subject.expression, coefficients=coefficients, names=tuple(NAMES))
         return subject
 
     monkeypatch.setattr(said, "open_actor", opened)
@@ -54,7 +57,7 @@ def voice(babble: Callable[[int], np.ndarray], tmp_path: Path) -> Path:
 
 def test_a_film_with_sound_that_says_what_it_is(actor: Path, voice: Path, tmp_path: Path) -> None:
     out = tmp_path / "films/anna.mp4"
-    assert say(SayOptions(str(actor), voice, out)) == 12
+    assert say(FilmOptions(str(actor), out), voice) == 12
     with av.open(str(out)) as film:
         assert film.streams.audio[0].rate == 48_000
         assert film.metadata["comment"].startswith("synthetic: rendered by ua3dtalk from the head anna, model sha256 ")
@@ -66,7 +69,7 @@ def test_a_film_with_sound_that_says_what_it_is(actor: Path, voice: Path, tmp_pa
 
 
 def test_pictures_of_the_head_alone_with_alpha(actor: Path, voice: Path, tmp_path: Path) -> None:
-    assert say(SayOptions(str(actor), voice, tmp_path / "pictures", pose="still")) == 12
+    assert say(FilmOptions(str(actor), tmp_path / "pictures", pose="still"), voice) == 12
     found = sorted((tmp_path / "pictures").iterdir())
     assert [path.name for path in found] == [f"{k:06d}.png" for k in range(12)]
     pixels = np.asarray(Image.open(found[0]))
@@ -74,11 +77,11 @@ def test_pictures_of_the_head_alone_with_alpha(actor: Path, voice: Path, tmp_pat
 
 
 def test_another_view_and_another_motion_are_other_films(actor: Path, voice: Path, tmp_path: Path) -> None:
-    usual = SayOptions(str(actor), voice, tmp_path / "a.mp4", pose="still")
+    usual = FilmOptions(str(actor), tmp_path / "a.mp4", pose="still")
     films = []
     for number, changed in enumerate(({}, {"camera": "20"}, {"pose": "replay"})):
         out = tmp_path / f"{number}.mp4"
-        say(replace(usual, out=out, **changed))
+        say(replace(usual, out=out, **changed), voice)
         films.append(np.stack(list(frames_at(out, 25))).astype(float))
     assert np.abs(films[1] - films[0]).mean() > 2 and np.abs(films[2] - films[0]).mean() > 1
     # Keeping still, only the face moves: the rim of the picture does not.
@@ -86,27 +89,46 @@ def test_another_view_and_another_motion_are_other_films(actor: Path, voice: Pat
 
 
 def test_what_does_not_fit_is_one_line(actor: Path, voice: Path, tmp_path: Path) -> None:
-    usual = SayOptions(str(actor), voice, tmp_path / "a.mp4")
+    usual = FilmOptions(str(actor), tmp_path / "a.mp4")
     for wrong, cause in (
         (replace(usual, out=tmp_path / "a.gif"), "name a film, .mp4, or a folder"),
         (replace(usual, pose="dance"), "choose of wander, replay, still"),
         (replace(usual, camera="behind"), "--camera behind: give still, orbit"),
-        (replace(usual, emotion="happy:3"), "each strength from 0 to 1.5"),
         (replace(usual, uncertainty=tmp_path / "u.gif"), "a film is written as .mp4"),
         (replace(usual, uncertainty=tmp_path / "u.mp4", out=tmp_path / "folder"), "goes with a film"),
         (replace(usual, uncertainty=tmp_path / "u.mp4"), "has no beliefs"),
-        (replace(usual, voice=tmp_path / "absent.wav"), "no file .*absent.wav"),
-        (replace(usual, emotion="happy"), "no clip labelled 'happy'"),
     ):
         with pytest.raises(InputError, match=cause):
-            say(wrong)
+            say(wrong, voice)
+    for sound, emotion, cause in (
+        (tmp_path / "absent.wav", None, "no file .*absent.wav"),
+        (voice, "happy", "no clip labelled 'happy'"),
+        (voice, "happy:3", "each strength from 0 to 1.5"),
+    ):
+        with pytest.raises(InputError, match=cause):
+            say(usual, sound, emotion)
+    with pytest.raises(InputError, match=r"curves are written as \.csv"):
+        voice_curves(usual, voice)
     (actor / "model/fused.safetensors").write_bytes(b"not a model")
     with pytest.raises(DataError, match=r"fused\.safetensors cannot be read"):
-        say(usual)
+        say(usual, voice)
     (actor / "model/fused.safetensors").unlink()
     with pytest.raises(DataError, match=r"fused\.safetensors is missing"):
-        say(usual)
+        say(usual, voice)
     assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_a_voice_s_curves_drive_the_head_again(actor: Path, voice: Path, tmp_path: Path) -> None:
+    table = tmp_path / "curves.csv"
+    assert voice_curves(FilmOptions(str(actor), table), voice) == 12
+    out = tmp_path / "b.mp4"
+    assert perform(FilmOptions(str(actor), out), table, voice) == 12
+    with av.open(str(out)) as film:
+        assert film.streams.audio[0].rate == 48_000
+    silent = tmp_path / "c.mp4"
+    assert perform(FilmOptions(str(actor), silent), table) == 12
+    with av.open(str(silent)) as film:
+        assert not film.streams.audio
 
 
 def test_an_actor_that_is_not_there_is_one_line() -> None:

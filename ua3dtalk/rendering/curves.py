@@ -1,0 +1,152 @@
+"""Blendshape curves: a head that 52 named coefficients drive, and the coefficients of what a voice drives.
+
+Curves are a csv with a header of ARKit's names in any order and one row for each frame, 25 a second, values 0..1, as
+capture tools write them; other columns are left alone. With a column `time` in seconds, rows may come at any rate.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ua3dtalk.errors import InputError
+from ua3dtalk.face.basis import NAMES
+from ua3dtalk.face.expression import UNITS, action_units, unit_range
+from ua3dtalk.rendering.controls import Track, told
+from ua3dtalk.speech.priors.targets import expression_targets
+from ua3dtalk.subject import ACTION_UNITS, FPS, LIPS_IN_EXPRESSION, Subject
+from ua3dtalk.workflow import atomic
+
+# ARKit's own order. No landmarker sees the tongue: it is written as 0 and not read.
+ARKIT = (
+    *(f"eye{what}{side}" for side in ("Left", "Right") for what in
+      ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")),
+    "jawForward", "jawRight", "jawLeft", "jawOpen",
+    "mouthClose", "mouthFunnel", "mouthPucker", "mouthRight", "mouthLeft",
+    *(f"mouth{what}{side}" for what in ("Smile", "Frown", "Dimple", "Stretch") for side in ("Left", "Right")),
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    *(f"mouth{what}{side}" for what in ("Press", "LowerDown", "UpperUp") for side in ("Left", "Right")),
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
+    "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
+)  # fmt: skip
+FEWEST = 5  # names of which a table has to have some, to be taken for curves
+PENALTY = 1e-2  # of the ridge regression between coefficients and lip shapes, per frame
+
+
+def read_curves(path: Path) -> np.ndarray:
+    """Coefficients [T, 52] in the landmarker's order, 25 frames a second; what a table does not name is 0.
+
+    Raises:
+        InputError: one line that says what is wrong and where.
+    """
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a table of curves ({error})") from error
+    columns = {(key or "").strip().lower(): key for key in (rows[0] if rows else {})}
+    known = {name: columns[name.lower()] for name in NAMES if name.lower() in columns}
+    if len(known) < FEWEST:
+        raise InputError(f"{path}: a table of curves has columns such as jawOpen and eyeBlinkLeft, and rows below them")
+    values = np.zeros((len(rows), len(NAMES)))
+    for name, column in known.items():
+        values[:, NAMES.index(name)] = _numbers(path, column, [row[column] for row in rows])
+    if values.min() < 0 or values.max() > 1:
+        raise InputError(f"{path}: coefficients go from 0 to 1, found {values.min():g} to {values.max():g}")
+    if "time" not in columns:
+        return values
+    times = _numbers(path, columns["time"], [row[columns["time"]] for row in rows])
+    if (np.diff(times) <= 0).any():
+        raise InputError(f"{path}: the column time has to grow from row to row")
+    shown = np.arange(times[0], times[-1] + 1e-6, 1 / FPS)
+    return np.stack([np.interp(shown, times, column) for column in values.T], 1)
+
+
+def _numbers(path: Path, column: str, words: Sequence[str | None]) -> np.ndarray:
+    try:
+        found = np.array([float(word or "") for word in words])
+    except ValueError as error:
+        raise InputError(f"{path}: column {column} holds what is no number ({error})") from error
+    if not np.isfinite(found).all():
+        raise InputError(f"{path}: column {column} holds values that are not finite")
+    return found
+
+
+def write_curves(path: Path, curves: Iterable[np.ndarray]) -> int:
+    """Write blocks of coefficients [n, 52] in the landmarker's order as a table in ARKit's; returns the frames."""
+    order = [NAMES.index(name) if name in NAMES else None for name in ARKIT]
+    frame = 0
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["time", *ARKIT])
+        for block in curves:
+            for row in block:
+                values = ["0" if k is None else f"{row[k]:.4f}" for k in order]
+                writer.writerow([f"{frame / FPS:.2f}", *values])
+                frame += 1
+    return frame
+
+
+class Curves:
+    """Between an actor's coefficients and what drives its head; ranges and regressions are of the training frames."""
+
+    def __init__(self, subject: Subject, views: Sequence[str], lips: int) -> None:
+        self.subject, self.views, self.lips = subject, views, lips
+        self._train = subject.train_frames[subject.landmarks.valid[subject.train_frames]]
+        self._targets = expression_targets(subject, self._train)
+        self._own = subject.expression.coefficients
+        shapes = self._targets.values[self._train, LIPS_IN_EXPRESSION:]
+        self._to_lips = _ridge(self._own[self._train], shapes)
+        self._from_lips = _ridge(shapes[:, :lips], self._own[self._train])
+
+    def track(self, coefficients: np.ndarray) -> Track:
+        """What drives the frames of coefficients [T, 52]."""
+        count = len(coefficients)
+        shapes = _predicted(self._to_lips, coefficients)
+        together = np.concatenate([self._own, coefficients])
+        units = action_units(together, self._train)[-count:] if count else np.zeros((0, len(ACTION_UNITS)))
+        expression = style = emotion = novelty = None
+        if "lip_expression" in self.views:
+            open_basis = (coefficients - self._targets.mean[:LIPS_IN_EXPRESSION]) / self._deviation
+            expression = told(self.subject, np.hstack([open_basis, shapes]))
+            novelty = np.ones(count)
+        if "voice_style" in self.views:
+            style = np.repeat(self.subject.priors.voice_style[self._train].mean(0, keepdims=True), count, 0)
+        if "emotion" in self.views:  # the actor's usual one
+            emotion = np.zeros((count, self.subject.emotion.embedding.shape[1]), np.float32)
+        return Track(shapes[:, : self.lips].astype(np.float32), units, expression, style, emotion, novelty)
+
+    def coefficients(self, track: Track) -> np.ndarray:
+        """Coefficients [T, 52] in 0..1 of what drives frames: lips as speech tells them, lids and brows as units."""
+        if track.lip_expression is not None:
+            told_of = track.lip_expression[:, :LIPS_IN_EXPRESSION]
+            found = self._targets.mean[:LIPS_IN_EXPRESSION] + self._deviation * told_of
+        else:
+            found = _predicted(self._from_lips, track.lips)
+        for column, unit in enumerate(ACTION_UNITS):
+            names = [NAMES.index(name) for name in UNITS[unit][0] if not name.startswith("mouth")]
+            score = self._own[self._train][:, [NAMES.index(name) for name in UNITS[unit][0]]].mean(1)
+            rest, width = unit_range(score, unit)
+            found[:, names] = (rest + width * track.action_units[:, column, None] / 5).astype(found.dtype)
+        return np.clip(found, 0, 1)
+
+    @property
+    def _deviation(self) -> np.ndarray:
+        return self._targets.deviation[:LIPS_IN_EXPRESSION]
+
+
+def _ridge(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means of inputs [n, C] and targets [n, D], and weights [C, D] between what is off them."""
+    a, b = inputs.mean(0), targets.mean(0)
+    x = inputs - a
+    penalty = PENALTY * len(x) * max(float(x.var(0).mean()), 1e-9)
+    return a, b, np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (targets - b))
+
+
+def _predicted(ridge: tuple[np.ndarray, np.ndarray, np.ndarray], inputs: np.ndarray) -> np.ndarray:
+    a, b, weights = ridge
+    found: np.ndarray = b + (inputs - a) @ weights
+    return found
