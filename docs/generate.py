@@ -87,14 +87,16 @@ def _section(name: str, model: type[BaseModel]) -> str:
 
 def _rows(model: type[BaseModel], values: BaseModel, place: str) -> Iterator[tuple[str, str, str, str]]:
     for key, field in model.model_fields.items():
-        value = getattr(values, key)
+        value = getattr(values, key, ...)
         if isinstance(value, BaseModel):
             yield from _rows(type(value), value, f"{place}.{key}")
             continue
         group = next((part for part in typing.get_args(field.annotation) if _is_group(part)), None)
-        if group is not None:  # a group that may be absent: its keys as they are when it is there
-            yield f"{place}.{key}", "keys below, or nothing", f"`{_shown(value)}`", field.description or ""
-            yield from _rows(group, group(), f"{place}.{key}")
+        if group is not None:  # a group that may be absent, or there under several names: its keys as when it is there
+            named = typing.get_origin(field.annotation) is dict
+            kind = "keys below for each name" if named else "keys below, or nothing"
+            yield f"{place}.{key}", kind, f"`{_shown(value)}`", field.description or ""
+            yield from _rows(group, group.model_construct(), f"{place}.{key}" + (".{name}" if named else ""))
             continue
         bounds = "".join(f", {_bound(item)}" for item in field.metadata if _bound(item))
         meaning = (field.description or "").replace("|", "\\|")
@@ -129,6 +131,8 @@ def _kind(annotation: Any) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_shown(item) for item in value) + "]"
+    if value is ...:
+        return "required"
     if value is None:
         return "null"
     if value == {}:

@@ -180,11 +180,15 @@ def release_state(wildcards):
 
 def cross_state(wildcards):
     """Of what the head says; the sound counts by its content. No stage of the table reads it, so it is no row there."""
+    voice = CONFIG.stage("cross_drive").voices[wildcards.voice]
+    time_line = voice.emotion if voice.emotion and Path(voice.emotion).is_file() else None
     return digest(
         [
             STATES.code("ua3dtalk.rendering.cross"),
             STATES.adapter("cross_drive"),
-            STATES.content(CONFIG.stage("cross_drive").voices[wildcards.voice]),
+            STATES.content(voice.path),
+            voice.model_dump(exclude={"path"}),
+            STATES.content(time_line) if time_line else None,
             STATES.of("train_fuse", wildcards.actor),
             CONFIG.seed,
         ]

@@ -3,7 +3,9 @@
 VOICES = CONFIG.stage("cross_drive").voices
 SAID = "results/{actor}/cross/{voice}"
 
-ASKED_VOICES = {found[1] for word in sys.argv if (found := re.match(r"results/[^/]+/cross/([^/]+)", word))}
+ASKED_VOICES = {
+    found[1] for word in sys.argv if (found := re.match(r"results/[^/]+/(?:cross|say)/([^/]+?)(?:\.mp4)?(?:/|$)", word))
+}
 if workflow.is_main_process and (unheard := sorted(ASKED_VOICES - set(VOICES))):
     sys.exit(
         f"ua3dtalk: config: cross.voices.{unheard[0]}: no such voice; "
@@ -23,7 +25,7 @@ rule cross_drive:
         **{f"{stage}_model": f"results/{{actor}}/model/{stage}.safetensors" for stage in SEEN},
         model="results/{actor}/model/fused.safetensors",
         whisper=asset("whisper_base"),
-        voice=lambda wildcards: own_file(VOICES[wildcards.voice], f"cross.voices.{wildcards.voice}"),
+        voice=lambda wildcards: own_file(VOICES[wildcards.voice].path, f"cross.voices.{wildcards.voice}"),
     output:
         drive=f"{SAID}/drive.json",
         video=f"{SAID}/driven.mp4",
@@ -43,6 +45,22 @@ rule cross_drive:
         state=cross_state,
     script:
         "../workflow_scripts/cross_drive.py"
+
+
+rule say:
+    """The film alone, under the voice's name."""
+    input:
+        f"{SAID}/driven.mp4",
+    output:
+        "results/{actor}/say/{voice}.mp4",
+    log:
+        "results/{actor}/logs/say_{voice}.log",
+    benchmark:
+        "results/{actor}/benchmarks/say_{voice}.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    shell:
+        "cp {input:q} {output:q} 2> {log:q}"
 
 
 rule cross_metrics:

@@ -360,7 +360,7 @@ def _model_at(model: type[BaseModel], location: list[Any]) -> type[BaseModel]:
 def _inner_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if get_origin(annotation) in (Union, UnionType, tuple, list):
+    if get_origin(annotation) in (Union, UnionType, tuple, list, dict):
         return next((found for part in get_args(annotation) if (found := _inner_model(part))), None)
     return None
 

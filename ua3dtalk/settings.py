@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from ua3dtalk.errors import InputError
 
 ACTOR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -130,20 +132,51 @@ class AblationSettings(Settings):
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="each method is trained with each of them")
 
 
+class Voice(Settings):
+    """A foreign voice, and how it is said."""
+
+    path: str = Field(description="any file with sound that ffmpeg reads, a video too")
+    emotion: str | None = Field(None, description="as `ua3dtalk say --emotion`; nothing for what is heard")
+    pose: Literal["wander", "replay", "still"] = Field("wander", description="head motion")
+    camera: str = Field("still", description="as `ua3dtalk say --camera`")
+
+    @field_validator("emotion", "camera")
+    @classmethod
+    def _meant(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text in (None, "still"):
+            return text
+        # Only for those who ask: what draws heads takes seconds to load.
+        from ua3dtalk.rendering.orbit import parse_camera
+        from ua3dtalk.rendering.wishes import parse_wish
+
+        try:
+            parse_camera(text) if info.field_name == "camera" else parse_wish(text)
+        except InputError as error:
+            raise ValueError(f"what can be meant: {error}") from error
+        return text
+
+
 class CrossSettings(Settings):
     """Cross-driving: foreign voices that every actor says, each into `results/{actor}/cross/{voice}/`."""
 
-    voices: dict[str, str] = Field({}, description="name: file; any file with sound that ffmpeg reads, a video too")
+    voices: dict[str, Voice] = Field({}, description="name: file, or name: {path, emotion, pose, camera}")
     device: str = "auto"
     rasteriser: Literal["auto", "reference", "native", "gsplat"] = "auto"
 
+    @field_validator("voices", mode="before")
+    @classmethod
+    def _named(cls, voices: Any) -> Any:
+        if not isinstance(voices, dict):
+            return voices
+        return {name: {"path": voice} if isinstance(voice, str) else voice for name, voice in voices.items()}
+
     @field_validator("voices")
     @classmethod
-    def _usable(cls, voices: dict[str, str]) -> dict[str, str]:
-        for name, path in voices.items():
+    def _usable(cls, voices: dict[str, Voice]) -> dict[str, Voice]:
+        for name, voice in voices.items():
             if not ACTOR_NAME.fullmatch(name):
                 raise ValueError(f"name {name!r} with 1 to 64 letters, digits, _ and -, a letter or digit first")
-            if not path or set(path) & set("{}\n"):
+            if not voice.path or set(voice.path) & set("{}\n"):
                 raise ValueError(f"the file of {name} needs a path without {{, }} and line breaks")
         if len({name.lower() for name in voices}) < len(voices):
             raise ValueError("two names differ in case only; rename one")

@@ -12,6 +12,7 @@ with job(snakemake) as run:
         model=Path(snakemake.input.model),
         whisper=Path(snakemake.input.whisper[0]).parent,
         voice=Path(snakemake.input.voice),
+        how=run.settings.voices[snakemake.wildcards.voice],
         out=Path(snakemake.output.drive),
         settings=run.settings,
         seed=run.seed,

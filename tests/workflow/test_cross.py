@@ -61,6 +61,19 @@ def test_one_more_voice_is_one_more_job(said: Workflow) -> None:
     assert more.stale() == {"cross_drive": 2, "cross_metrics": 2}
 
 
+def test_a_film_is_a_target_and_how_it_is_said_makes_only_that_voice_stale(said: Workflow) -> None:
+    asked = Workflow(
+        said.folder, [*said.config[:-1], CROSS.replace("clips/jfk.wav", "{path: clips/jfk.wav, pose: still}")]
+    )
+    assert asked.stale() == {"cross_drive": 2, "cross_metrics": 2}
+    done = said.snakemake("--cores", "1", "results/anna/say/radio.mp4")
+    assert done.returncode == 0, done.stderr[-2000:]
+    film = said.folder / "results/anna/say/radio.mp4"
+    assert film.read_bytes() == (said.folder / "results/anna/cross/radio/driven.mp4").read_bytes()
+    done = said.snakemake("--cores", "1", "-n", "results/anna/say/nobody.mp4")
+    assert done.stderr.splitlines()[-1].startswith("ua3dtalk: config: cross.voices.nobody: no such voice; add it")
+
+
 def test_a_voice_that_is_not_there_is_one_line(said: Workflow) -> None:
     done = said.snakemake("--cores", "1", "-n", "results/May/cross/nobody/cross.json")
     assert done.returncode != 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,15 +19,18 @@ from ua3dtalk.media.rows import RowWriter
 from ua3dtalk.media.samples import store_sound
 from ua3dtalk.rendering.drive import Driver, Shown
 from ua3dtalk.rendering.ears import Ears
+from ua3dtalk.rendering.film import FILM_RATE, stances_of, synthetic
 from ua3dtalk.rendering.head import load_head
+from ua3dtalk.rendering.orbit import parse_camera
 from ua3dtalk.rendering.uncertainty import DEVIATION, coloured
-from ua3dtalk.rendering.wander import Wander
-from ua3dtalk.settings import CrossSettings
+from ua3dtalk.rendering.wishes import parse_wish
+from ua3dtalk.settings import CrossSettings, Voice
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic, progress
 
 VIDEO, SOUND, FRAMES, HEARD = "driven.mp4", "sound.wav", "driven.npy", "heard.npz"
 FILM = "deviation.mp4"
+DRIVEN_BY = {"wander": "modelled_pose", "replay": "replayed_pose", "still": "fixed_pose"}
 
 
 def cross_drive(
@@ -34,6 +39,7 @@ def cross_drive(
     model: Path,
     whisper: Path,
     voice: Path,
+    how: Voice,
     out: Path,
     settings: CrossSettings,
     seed: int,
@@ -46,7 +52,7 @@ def cross_drive(
 
     Args:
         subject: the actor; model: its head; whisper: folder of the speech encoder.
-        voice: any file with sound.
+        voice: any file with sound; how: in which emotion, motion and view it is said.
         out: drive.json, which says what was driven by what.
         seed: of blinks, brows and head motion.
     """
@@ -58,18 +64,24 @@ def cross_drive(
     device = choose_device(settings.device)
     head = load_head(model).to(device)
     ears = Ears(subject, head, whisper)
-    driver = Driver(subject, head, ears, Wander(subject, device, seed), seed, device, settings.rasteriser)
+    stances = stances_of(subject, how.pose, parse_camera(how.camera), seed, device)
+    asked = parse_wish(how.emotion)
+    driver = Driver(subject, head, ears, stances, seed, device, settings.rasteriser, asked)
     start = time.perf_counter()
     write_frames(folder, driver, progress(driver(sound), voice.name, sound.frames))
     seconds = time.perf_counter() - start
-    write_video(folder / VIDEO, iter(np.load(folder / FRAMES, mmap_mode="r")), audio=sound)
-    if head.uncertain:
-        write_video(folder / FILM, coloured(np.load(folder / DEVIATION, mmap_mode="r")), audio=sound)
+    with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as temporary:
+        played = store_sound(voice, Path(temporary) / "played.wav", FILM_RATE)
+        told: dict[str, Any] = {"audio": played, "rate": FILM_RATE, "metadata": synthetic(subject, model)}
+        write_video(folder / VIDEO, iter(np.load(folder / FRAMES, mmap_mode="r")), **told)
+        if head.uncertain:
+            write_video(folder / FILM, coloured(np.load(folder / DEVIATION, mmap_mode="r")), **told)
     document = {
         "state": state,
         "voice": {"path": str(voice), "sha256": _sha256(voice), "seconds": round(sound.frames / FPS, 2)},
         "frames": sound.frames,
-        "driven_by": ["audio", "modelled_pose", "modelled_blinks"],
+        "driven_by": ["audio", DRIVEN_BY[how.pose], "modelled_blinks", *(["asked_emotion"] if asked else [])],
+        "how": how.model_dump(exclude={"path"}),
         "views": list(head.views),
         "labels": list(ears.labels),
         "frames_per_second": round(sound.frames / seconds, 1),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +21,14 @@ from ua3dtalk.media.samples import store_sound
 from ua3dtalk.rendering.curves import Curves, read_curves, write_curves
 from ua3dtalk.rendering.drive import Driver, Shown, Stage
 from ua3dtalk.rendering.ears import Ears
+from ua3dtalk.rendering.film import FILM_RATE, POSES, stances_of, synthetic
 from ua3dtalk.rendering.head import Head, load_head
-from ua3dtalk.rendering.orbit import Angles, Orbit, parse_camera
-from ua3dtalk.rendering.replay import Replay, Stance, Still
+from ua3dtalk.rendering.orbit import parse_camera
+from ua3dtalk.rendering.replay import Still
 from ua3dtalk.rendering.uncertainty import coloured
-from ua3dtalk.rendering.wander import Wander
 from ua3dtalk.rendering.wishes import parse_wish
 from ua3dtalk.subject import Subject
 from ua3dtalk.workflow import RESULTS, atomic, progress
-
-FILM_RATE = 48_000  # Hz of the film's sound; the head hears 16 kHz
-POSES = ("wander", "replay", "still")
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def say(options: FilmOptions, voice: Path, emotion: str | None = None) -> int:
     asked, angles = parse_wish(emotion), parse_camera(options.camera)
     subject = open_actor(options.actor)
     head, device = _open_head(subject, options)
-    stances = _stances(options, angles, subject, device)
+    stances = stances_of(subject, options.pose, angles, options.seed, device)
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
         sound = store_sound(voice, Path(folder) / "heard.wav")
         ears = Ears(subject, head, whisper_folder(subject))
@@ -81,7 +77,8 @@ def perform(options: FilmOptions, curves: Path, voice: Path | None = None) -> in
     subject = open_actor(options.actor)
     head, device = _open_head(subject, options)
     track = Curves(subject, head.views, head.lip_count).track(coefficients)
-    stage = Stage(subject, head, _stances(options, angles, subject, device), device)
+    stances = stances_of(subject, options.pose, angles, options.seed, device)
+    stage = Stage(subject, head, stances, device)
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
         shown = progress(stage.perform(track), "perform", len(coefficients))
         return _write(options, stage, shown, voice, Path(folder))
@@ -143,18 +140,6 @@ def _check_voice(voice: Path | None) -> None:
         raise InputError(f"no file {voice} (looked from {Path.cwd()}): correct the path")
 
 
-def _stances(
-    options: FilmOptions, angles: Angles | None, subject: Subject, device: torch.device
-) -> Callable[[int], Stance]:
-    """Where the head is in each frame."""
-    stances: Callable[[int], Stance]
-    if options.pose == "wander":
-        stances = Wander(subject, device, options.seed)
-    else:
-        stances = Replay(subject, device) if options.pose == "replay" else Still(subject, device)
-    return stances if angles is None else Orbit.around(subject, stances, angles, device)
-
-
 def _pictures(stage: Stage, shown: Iterable[Shown], maps: RowWriter | None) -> Iterator[np.ndarray]:
     """Frames uint8 [H, W, 3] as they are rendered; their deviation goes into `maps`."""
     for each in shown:
@@ -189,10 +174,3 @@ def whisper_folder(subject: Subject) -> Path:
     """The speech encoder that the workflow has fetched beside the actors, else the cache's."""
     beside = subject.root.parent / ".assets" / "whisper_base"
     return beside if beside.is_dir() else fetch("whisper_base")
-
-
-def synthetic(subject: Subject, model: Path) -> dict[str, str]:
-    """What the film says of itself."""
-    with model.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"comment": f"synthetic: rendered by ua3dtalk from the head {subject.name}, model sha256 {sha256}"}

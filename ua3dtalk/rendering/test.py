@@ -17,6 +17,7 @@ from ua3dtalk.media.encode import write_video
 from ua3dtalk.rendering.compose import to_bytes
 from ua3dtalk.rendering.controls import ControlTrack, heard
 from ua3dtalk.rendering.emotions import ask, shown_emotions
+from ua3dtalk.rendering.film import synthetic
 from ua3dtalk.rendering.head import Head, load_head
 from ua3dtalk.rendering.picture import side_by_side
 from ua3dtalk.rendering.renderer import HeadRenderer
@@ -66,7 +67,7 @@ def render_test(
         speed[row.file] = len(subject.test_frames) / (time.perf_counter() - start)
     ours = np.load(out.parent / rows_of(settings)[0].file, mmap_mode="r")
     sound = subject.audio().reshape(-1, SAMPLES_PER_FRAME)[subject.test_frames].reshape(-1)
-    write_video(out.parent / "test.mp4", iter(ours), audio=sound)
+    write_video(out.parent / "test.mp4", iter(ours), audio=sound, metadata=synthetic(subject, model))
     write_video(out.parent / "truth.mp4", (subject.video[frame] for frame in subject.test_frames), audio=sound)
     maps = stage.write_uncertainty(out.parent / "test", sound)
     emotions = stage.write_emotions(out.parent / "test", seed)

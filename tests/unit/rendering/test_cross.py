@@ -15,18 +15,19 @@ from ua3dtalk.errors import InputError
 from ua3dtalk.media.audio import read_audio
 from ua3dtalk.rendering.cross import cross_drive
 from ua3dtalk.rendering.head import Head, save_head
-from ua3dtalk.settings import CrossSettings
+from ua3dtalk.settings import CrossSettings, Voice
 from ua3dtalk.subject import Subject
 
 MakeHead = Callable[..., Head]
 
 
-def drive(subject: Subject, head: Head, voice: Path, folder: Path) -> dict:
+def drive(subject: Subject, head: Head, voice: Path, folder: Path, **how: str) -> dict:
     """Run the stage; the document that it wrote."""
     model = folder / "head.safetensors"
     save_head(head, model, "abc")
     cross_drive(
         subject=subject, model=model, whisper=Path("nowhere"), voice=voice,
+        how=Voice(path=str(voice), **how),
         out=folder / "said/drive.json", settings=CrossSettings(), seed=1, state="abc",
     )  # fmt: skip
     document: dict = json.loads((folder / "said/drive.json").read_text())
@@ -57,6 +58,24 @@ def test_film_sound_and_record(
     played = read_audio(said / "driven.mp4")[: 20 * 640].reshape(20, -1)
     assert np.corrcoef(np.sqrt((played**2).mean(1)), loudness)[0, 1] > 0.98, "the film's sound is not in step"
     assert not list(said.glob("deviation*")), "a plain head knows of no deviation"
+
+
+def test_how_it_is_said_is_done_and_told(
+    hearing_subject: Subject, make_head: MakeHead, babble: Callable[[int], np.ndarray], tmp_path: Path
+) -> None:
+    voice = tmp_path / "voice.wav"
+    soundfile.write(voice, babble(10), 16_000)
+    document = drive(hearing_subject, make_head(hearing_subject), voice, tmp_path, pose="still", camera="20")
+    assert document["driven_by"] == ["audio", "fixed_pose", "modelled_blinks"]
+    assert document["how"] == {"emotion": None, "pose": "still", "camera": "20"}
+    with av.open(str(tmp_path / "said/driven.mp4")) as film:
+        assert film.metadata["comment"].startswith("synthetic: rendered by ua3dtalk from the head")
+        assert film.streams.audio[0].rate == 48_000
+    aside = np.load(tmp_path / "said/driven.npy")
+    drive(hearing_subject, make_head(hearing_subject), voice, tmp_path, pose="still")
+    assert np.abs(aside.astype(int) - np.load(tmp_path / "said/driven.npy")).mean() > 2
+    with pytest.raises(InputError, match="no clip labelled 'happy'"):
+        drive(hearing_subject, make_head(hearing_subject), voice, tmp_path, emotion="happy")
 
 
 def test_a_voice_shorter_than_a_frame(hearing_subject: Subject, make_head: MakeHead, tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""What all films of a head have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ua3dtalk.rendering.orbit import Angles, Orbit
+from ua3dtalk.rendering.replay import Replay, Stance, Still
+from ua3dtalk.rendering.wander import Wander
+from ua3dtalk.subject import Subject
+
+FILM_RATE = 48_000  # Hz of the film's sound; the head hears 16 kHz
+POSES = ("wander", "replay", "still")
+
+
+def stances_of(
+    subject: Subject, pose: str, angles: Angles | None, seed: int, device: torch.device
+) -> Callable[[int], Stance]:
+    """Where the head is in each frame: a pose of `POSES`, seen from angles or as the clip saw it."""
+    stances: Callable[[int], Stance]
+    if pose == "wander":
+        stances = Wander(subject, device, seed)
+    else:
+        stances = Replay(subject, device) if pose == "replay" else Still(subject, device)
+    return stances if angles is None else Orbit.around(subject, stances, angles, device)
+
+
+def synthetic(subject: Subject, model: Path) -> dict[str, str]:
+    """What the film says of itself."""
+    with model.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"comment": f"synthetic: rendered by ua3dtalk from the head {subject.name}, model sha256 {sha256}"}
