@@ -33,18 +33,30 @@ class LandmarkMotion(nn.Module):
         self.register_buffer("usual", torch.zeros(controls))
         self.register_buffer("directions", torch.zeros(controls, landmarks, 3))
         self._carried: Tensor | None = None
+        self._near: Anchors | None = None
+        self._share: Tensor | None = None
 
     def attach(self, positions: Tensor) -> None:
         """Tie Gaussians at positions [N, 3] m to the landmarks around them; again whenever they have changed."""
         positions = positions.detach()
-        near = Anchors.at(self.places, positions, NEIGHBOURS)
-        directions = self.directions.permute(1, 0, 2)
-        distance = (positions - self.places[near.indices[:, 0]]).norm(dim=1)
-        fade = torch.exp(-((distance / REACH) ** 2))[:, None, None]
-        carried = fade * near.carry(directions.flatten(1)).view(len(positions), *directions.shape[1:])
+        self._near = Anchors.at(self.places, positions, NEIGHBOURS)
+        distance = (positions - self.places[self._near.indices[:, 0]]).norm(dim=1)
+        share = torch.exp(-((distance / REACH) ** 2))
         for lids in (RIGHT_EYE, LEFT_EYE):  # they slide over the eyeball, which no control turns
-            carried[within(positions, self.places[list(lids)])] = 0
-        self._carried = carried
+            share[within(positions, self.places[list(lids)])] = 0
+        self._share = share[:, None]
+        carried = self.carry(self.directions.permute(1, 0, 2).flatten(1))
+        self._carried = carried.view(len(positions), *self.directions.shape[::2])
+
+    def carry(self, moved: Tensor) -> Tensor:
+        """How the Gaussians move, [N, D], with landmarks that move by [L, D].
+
+        Raises:
+            ValueError: `attach` was not called.
+        """
+        if self._near is None or self._share is None:
+            raise ValueError("attach the motion to Gaussians first")
+        return self._share * self._near.carry(moved)
 
     def forward(self, controls: Tensor) -> Tensor:
         """How the Gaussians move, [N, 3] m, under controls [1, C].

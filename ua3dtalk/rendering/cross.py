@@ -72,7 +72,11 @@ def cross_drive(
     seconds = time.perf_counter() - start
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as temporary:
         played = store_sound(voice, Path(temporary) / "played.wav", FILM_RATE)
-        told: dict[str, Any] = {"audio": played, "rate": FILM_RATE, "metadata": synthetic(subject, model)}
+        told: dict[str, Any] = {
+            "audio": played,
+            "rate": FILM_RATE,
+            "metadata": synthetic(subject, model, driver.transferred),
+        }
         write_video(folder / VIDEO, iter(np.load(folder / FRAMES, mmap_mode="r")), **told)
         if head.uncertain:
             write_video(folder / FILM, coloured(np.load(folder / DEVIATION, mmap_mode="r")), **told)
@@ -82,6 +86,7 @@ def cross_drive(
         "frames": sound.frames,
         "driven_by": ["audio", DRIVEN_BY[how.pose], "modelled_blinks", *(["asked_emotion"] if asked else [])],
         "how": how.model_dump(exclude={"path"}),
+        "transferred_emotions": list(driver.transferred),
         "views": list(head.views),
         "labels": list(ears.labels),
         "frames_per_second": round(sound.frames / seconds, 1),

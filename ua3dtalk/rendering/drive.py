@@ -13,10 +13,11 @@ from ua3dtalk.media.samples import Samples
 from ua3dtalk.rendering.compose import to_bytes
 from ua3dtalk.rendering.controls import ControlTrack, Track
 from ua3dtalk.rendering.ears import Ears, Passage
-from ua3dtalk.rendering.emotions import check_label, in_emotions
+from ua3dtalk.rendering.emotions import in_emotions
 from ua3dtalk.rendering.head import Controls, Head
 from ua3dtalk.rendering.renderer import HeadRenderer
 from ua3dtalk.rendering.replay import Stance
+from ua3dtalk.rendering.transfer import displacement, split_labels
 from ua3dtalk.rendering.upper_face import fit_emotion, fit_upper_face
 from ua3dtalk.rendering.wishes import Wish
 from ua3dtalk.splat.rasterise import Backend
@@ -106,7 +107,9 @@ class Driver(Stage):
         seed: of blinks and brows.
         asked: emotions instead of the one that is heard.
     Raises:
-        InputError: the actor has not shown an emotion that is asked for.
+        InputError: the actor has not shown an emotion that is asked for, and it cannot be transferred.
+
+    own, transferred: labels asked for that the actor has shown, and those that it has not.
     """
 
     def __init__(
@@ -120,9 +123,13 @@ class Driver(Stage):
         backend: Backend = "auto",
         asked: Wish | None = None,
     ) -> None:
-        for label in asked.labels if asked else ():
-            check_label(subject, label)
         super().__init__(subject, head, stances, device, backend)
+        self.own, self.transferred = split_labels(subject, asked.labels if asked else ())
+        if self.transferred and head.face.net.motion is None:
+            raise InputError(
+                f"{subject.name} has no clip labelled {self.transferred[0]!r}, and its head was trained without "
+                "training.landmark_motion, which could carry it over: label a clip in the config"
+            )
         self.ears, self.seed, self.asked = ears, seed, asked
 
     def __call__(self, sound: Samples) -> Iterator[Shown]:
@@ -141,7 +148,7 @@ class Driver(Stage):
         if self.asked and (last := float(self.asked.times[-1])) > count / FPS:
             raise InputError(f"an emotion is asked for at {last:g} s, the sound ends at {count / FPS:g} s: move it")
         units = self.upper_face(count)
-        return units, {label: self.upper_face(count, label) for label in (self.asked.labels if self.asked else ())}
+        return units, {label: self.upper_face(count, label) for label in self.own}
 
     def upper_face(self, count: int, label: str | None = None) -> np.ndarray:
         """Action units [count, 6] that a model of the training frames, or of a label's, makes up."""
@@ -155,10 +162,21 @@ class Driver(Stage):
         """What drives the passage's rows: action units [n, 6] of the whole sound, and those of each emotion asked."""
         rows = slice(passage.start, passage.start + passage.clip.length)
         track = replace(passage.track, action_units=units[rows])
-        if self.asked is None:
+        if self.asked is None or not self.own:
             return track
-        strengths = self.asked.at(np.arange(rows.start, rows.stop) / FPS)
+        every = self.asked.at(np.arange(rows.start, rows.stop) / FPS)
+        strengths = {label: every[label] for label in self.own}
         return in_emotions(self.subject, track, strengths, passage.emotions, {k: v[rows] for k, v in wanted.items()})
+
+    def _carried_over(self, controls: Controls, frame: int) -> Controls:
+        """Controls with the emotions that the actor never showed; the head is the less sure the stronger they are."""
+        if self.asked is None or not self.transferred:
+            return controls
+        now = self.asked.at(np.array([frame / FPS]))
+        strengths = {label: float(now[label][0]) for label in self.transferred}
+        moved = torch.from_numpy(displacement(strengths).astype(np.float32)).to(self.device)
+        novelty = controls.novelty * (1 + sum(strengths.values())) ** 2
+        return replace(controls, displacement=moved, novelty=novelty)
 
     def _frames(self, passage: Passage, units: np.ndarray, wanted: Mapping[str, np.ndarray]) -> Iterator[Shown]:
         track = self._track(passage, units, wanted)
@@ -170,7 +188,8 @@ class Driver(Stage):
                 1.0 if track.novelty is None else float(track.novelty[row]),
                 passage.emotions[row],
             )
-            yield self.show(controls(row), passage.start + row, heard)
+            frame = passage.start + row
+            yield self.show(self._carried_over(controls(row), frame), frame, heard)
 
     def tracks(self, sound: Samples) -> Iterator[Track]:
         """What drives a sound's frames, passage after passage, without rendering them."""

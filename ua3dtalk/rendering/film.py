@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -29,8 +29,11 @@ def stances_of(
     return stances if angles is None else Orbit.around(subject, stances, angles, device)
 
 
-def synthetic(subject: Subject, model: Path) -> dict[str, str]:
-    """What the film says of itself."""
+def synthetic(subject: Subject, model: Path, transferred: Sequence[str] = ()) -> dict[str, str]:
+    """What the film says of itself; transferred: emotions in it that the actor never showed."""
     with model.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"comment": f"synthetic: rendered by ua3dtalk from the head {subject.name}, model sha256 {sha256}"}
+    comment = f"synthetic: rendered by ua3dtalk from the head {subject.name}, model sha256 {sha256}"
+    if transferred:
+        comment += f"; emotions that the actor never showed: {', '.join(transferred)}"
+    return {"comment": comment}

@@ -30,7 +30,8 @@ class Controls:
     """What drives one frame.
 
     lips [1, K] (main lip shapes), tokens [1, 8, 16, D] or None, action_units [1, 6]; where the head has views for them:
-    lip_expression [1, 64], voice_style [1, 64], emotion [1, 128], and how new the speech is (1: as the actor's own).
+    lip_expression [1, 64], voice_style [1, 64], emotion [1, 128], and how new the speech is (1: as the actor's own);
+    displacement [L, 3] m, by which landmarks move besides, where somebody asks for what the actor never showed.
     """
 
     lips: Tensor
@@ -40,6 +41,7 @@ class Controls:
     voice_style: Tensor | None = None
     emotion: Tensor | None = None
     novelty: float = 1.0
+    displacement: Tensor | None = None
 
 
 class BranchNet(nn.Module):
@@ -109,6 +111,8 @@ class BranchNet(nn.Module):
             edits = self.field(parts, audio, controls.action_units)
         if self.motion is not None and edits.position is not None:
             begun = self.motion(torch.cat([controls.lips, controls.action_units], 1))
+            if controls.displacement is not None:
+                begun = begun + self.motion.carry(controls.displacement)
             edits = replace(edits, position=edits.position + begun)
         return edits
 

@@ -29,6 +29,7 @@ from ua3dtalk.rendering.uncertainty import coloured
 from ua3dtalk.rendering.wishes import parse_wish
 from ua3dtalk.subject import Subject
 from ua3dtalk.workflow import RESULTS, atomic, progress
+from ua3dtalk.workflow import say as announce
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ def say(options: FilmOptions, voice: Path, emotion: str | None = None) -> int:
         sound = store_sound(voice, Path(folder) / "heard.wav")
         ears = Ears(subject, head, whisper_folder(subject))
         driver = Driver(subject, head, ears, stances, options.seed, device, asked=asked)
+        if driver.transferred:
+            never = f"{subject.name} never showed {' and '.join(driver.transferred)}"
+            announce(f"ua3dtalk: note: {never}: carried over from the open expression basis")
         return _write(options, driver, progress(driver(sound), "say", sound.frames), voice, Path(folder))
 
 
@@ -112,7 +116,9 @@ def _write(options: FilmOptions, stage: Stage, shown: Iterable[Shown], voice: Pa
     if options.out.suffix.lower() != ".mp4":
         return write_pictures(options.out, stage, shown)
     subject, doubt = stage.subject, options.uncertainty
-    told: dict[str, Any] = {"rate": FILM_RATE, "metadata": synthetic(subject, subject.path("model/fused.safetensors"))}
+    transferred = stage.transferred if isinstance(stage, Driver) else ()
+    metadata = synthetic(subject, subject.path("model/fused.safetensors"), transferred)
+    told: dict[str, Any] = {"rate": FILM_RATE, "metadata": metadata}
     told["audio"] = store_sound(voice, folder / "played.wav", FILM_RATE) if voice else None
     with ExitStack() as stack:
         maps = folder / "deviation.npy"

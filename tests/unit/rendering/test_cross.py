@@ -74,8 +74,8 @@ def test_how_it_is_said_is_done_and_told(
     aside = np.load(tmp_path / "said/driven.npy")
     drive(hearing_subject, make_head(hearing_subject), voice, tmp_path, pose="still")
     assert np.abs(aside.astype(int) - np.load(tmp_path / "said/driven.npy")).mean() > 2
-    with pytest.raises(InputError, match="no clip labelled 'happy'"):
-        drive(hearing_subject, make_head(hearing_subject), voice, tmp_path, emotion="happy")
+    with pytest.raises(InputError, match="no clip labelled 'bored'"):
+        drive(hearing_subject, make_head(hearing_subject), voice, tmp_path, emotion="bored")
 
 
 def test_a_voice_shorter_than_a_frame(hearing_subject: Subject, make_head: MakeHead, tmp_path: Path) -> None:

@@ -102,7 +102,8 @@ def test_what_does_not_fit_is_one_line(actor: Path, voice: Path, tmp_path: Path)
             say(wrong, voice)
     for sound, emotion, cause in (
         (tmp_path / "absent.wav", None, "no file .*absent.wav"),
-        (voice, "happy", "no clip labelled 'happy'"),
+        (voice, "bored", r"no clip labelled 'bored' .* none that can be transferred \(happy, sad"),
+        (voice, "happy", r"no clip labelled 'happy', and its head was trained without"),
         (voice, "happy:3", "each strength from 0 to 1.5"),
     ):
         with pytest.raises(InputError, match=cause):
