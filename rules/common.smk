@@ -11,12 +11,8 @@ def state_of(stage):
 
 
 def asset(name):
-    """Where the workflow keeps a pretrained weight, or the parts of a folder of weights.
-
-    Its content counts in the states of those who read it, its time does not: it is a hard link into the cache, and
-    Snakemake touches it whenever any checkout on the machine fetches it anew.
-    """
-    files = {each.name: ancient(f"results/.assets/{each.file}") for each in ASSETS}
+    """Where the workflow keeps a pretrained weight, or the parts of a folder of weights."""
+    files = {each.name: f"results/.assets/{each.file}" for each in ASSETS}
     return [files[part] for part in FOLDERS[name]] if name in FOLDERS else files[name]
 
 

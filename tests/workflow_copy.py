@@ -64,9 +64,9 @@ class Workflow:
         """Make everything."""
         return self.snakemake("--cores", "2", config=config)
 
-    def stale(self, *options: str, config: str = "", cores: int = 2) -> Counter[str]:
+    def stale(self, config: str = "", cores: int = 2) -> Counter[str]:
         """How many jobs of each rule a run would start."""
-        done = self.snakemake("--dry-run", "--cores", str(cores), *options, config=config)
+        done = self.snakemake("--dry-run", "--cores", str(cores), config=config)
         assert done.returncode == 0, done.stderr + done.stdout
         table = re.search(r"^job\s+count\n-+\s+-+\n(.*?)^total", done.stdout + done.stderr, re.M | re.S)
         if table is None:

@@ -58,12 +58,13 @@ def fetch(name: str, out: Path | str | None = None) -> Path:
 
     Args:
         name: of an `Asset` or of a group in `FOLDERS`.
-        out: where to put a hard link or copy, atomically; else the file stays where it was found.
+        out: where to put a copy, atomically; else the file stays where it was found. No hard link: whoever touches
+            one touches all, and Snakemake touches every output of a job that has run.
     Raises:
         AssetError: unknown name, wrong content, or every source failed (one line that says where to put it by hand).
     """
     if name in FOLDERS:
-        return _fetch_folder(name, Path(out) if out else cache_folder().parent / "folders" / name)
+        return _fetch_folder(name, Path(out) if out else None)
     asset = _lookup(name)
     found = _from_user(asset) or _from_cache(asset)
     if found is None:
@@ -86,10 +87,12 @@ def _lookup(name: str) -> Asset:
     raise AssetError(f"no weight is called {name!r}: choose one of {known}")
 
 
-def _fetch_folder(name: str, out: Path) -> Path:
+def _fetch_folder(name: str, out: Path | None) -> Path:
+    """Copies of a folder's parts, or links beside the cache's own files."""
+    folder = out or cache_folder().parent / "folders" / name
     for part in FOLDERS[name]:
-        fetch(part, out / PurePosixPath(part).name)
-    return out
+        _place(fetch(part), folder / PurePosixPath(part).name, link=out is None)
+    return folder
 
 
 def _from_user(asset: Asset) -> Path | None:
@@ -298,14 +301,12 @@ def _from_address(asset: Asset, out: IO[bytes]) -> None:
         raise _SourceError(str(error)) from error
 
 
-def _place(source: Path, out: Path) -> Path:
-    """Give the file a second name; a copy where the cache lies on another disk."""
+def _place(source: Path, out: Path, link: bool = False) -> Path:
+    """A copy of the file, or a second name for it where its disk allows that."""
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, temporary)
-        except OSError:
+        if not (link and _linked(source, temporary)):
             shutil.copyfile(source, temporary)
         os.replace(temporary, out)
     except OSError as error:
@@ -314,6 +315,15 @@ def _place(source: Path, out: Path) -> Path:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     return out
+
+
+def _linked(source: Path, out: Path) -> bool:
+    """Whether the file could be given a second name."""
+    try:
+        os.link(source, out)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -362,7 +372,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     getter = commands.add_parser("fetch", help="fetch and verify weights, print their paths")
     getter.add_argument("names", nargs="+")
-    getter.add_argument("--to", type=Path, help="folder that gets a link or copy")
+    getter.add_argument("--to", type=Path, help="folder that gets a copy")
     commands.add_parser("list", help="every weight with its licence and its sources")
     commands.add_parser("check", help="verify what is at hand")
     options = parser.parse_args(arguments)

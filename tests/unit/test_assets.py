@@ -130,6 +130,9 @@ def test_offline_from_the_cache(own_cache: Path, know: Callable[..., None], tmp_
     assert out == tmp_path / "here" / "weight.bin" and out.read_bytes() == CONTENT
     assert [path.name for path in out.parent.iterdir()] == ["weight.bin"]
     assert assets.fetch("weight", out) == out, "a second time over the same name"
+    assert not out.samefile(assets.fetch("weight")), (
+        "Snakemake touches it, and the time of other checkouts' would change"
+    )
 
 
 def test_the_users_folder_comes_first(

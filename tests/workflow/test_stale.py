@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from workflow_copy import Workflow
 
-from ua3dtalk.asset_table import ASSETS
 from ua3dtalk.provenance import STAGES, below, closure
 
 ACTORS = ("May", "anna")
@@ -48,17 +47,6 @@ def expected(stages: frozenset[str], actors: tuple[str, ...] = ACTORS) -> Counte
 
 def test_nothing_is_stale_after_a_run(workflow: Workflow) -> None:
     assert workflow.stale() == {}
-
-
-def test_weights_that_another_checkout_has_touched_make_nothing_stale(workflow: Workflow) -> None:
-    """They are hard links into one cache: Snakemake's touch after a job elsewhere reaches them here."""
-    here = workflow.folder / "results/.assets"
-    files = [here / asset.file for asset in ASSETS if (here / asset.file).exists()]
-    assert len(files) > 3
-    for path in files:
-        os.utime(path)
-    # Of small files Snakemake compares the content; weights are larger than that.
-    assert workflow.stale("--max-checksum-file-size", "0") == {}
 
 
 @pytest.mark.parametrize(
