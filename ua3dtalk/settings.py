@@ -132,12 +132,15 @@ class AblationSettings(Settings):
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="each method is trained with each of them")
 
 
+Pose = Literal["wander", "replay", "still"]
+
+
 class Voice(Settings):
     """A foreign voice, and how it is said."""
 
     path: str = Field(description="any file with sound that ffmpeg reads, a video too")
     emotion: str | None = Field(None, description="as `ua3dtalk say --emotion`; nothing for what is heard")
-    pose: Literal["wander", "replay", "still"] = Field("wander", description="head motion")
+    pose: Pose = Field("wander", description="head motion")
     camera: str = Field("still", description="as `ua3dtalk say --camera`")
 
     @field_validator("emotion", "camera")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -30,6 +31,12 @@ SYNC_NET = RESULTS / ".shared" / "sync_local.safetensors"  # what the pipeline m
 SYSTEM_PACKAGES = "libegl1 libgles2 libgl1 libglib2.0-0"  # what the wheels of mediapipe and OpenCV expect
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def sha256_of(path: Path | str) -> str:
+    """Hex digest of a file's content."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

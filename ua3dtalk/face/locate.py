@@ -5,7 +5,6 @@ The square does not move: a moving crop would be a moving camera and a moving ba
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from ua3dtalk.media.frames import sample_frames
 from ua3dtalk.media.probe import Probe, probe
 from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import FPS, ClipSource
-from ua3dtalk.workflow import atomic, progress
+from ua3dtalk.workflow import atomic, progress, sha256_of
 
 __all__ = ["ClipSource", "Crop", "choose_crop", "choose_crops", "follow", "locate_face"]
 
@@ -94,7 +93,7 @@ def locate_face(
 def _entry(clip: ClipSource, facts: Probe, crop: Crop) -> dict[str, object]:
     return {
         "path": str(clip.path),
-        "sha256": _sha256(clip.path),
+        "sha256": sha256_of(clip.path),
         "width": facts.width,
         "height": facts.height,
         "fps": facts.fps,
@@ -302,11 +301,6 @@ def _somebody_else(look: Look, box: Box | None) -> bool:
     if box is None:
         return False
     return any(_distance(face, box) > 0.6 * _height(box) and _height(face) > 0.4 * _height(box) for face in look.faces)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _draw(rgb: np.ndarray, scale: float, time: float, box: Box | None, crop: Crop) -> Image.Image:

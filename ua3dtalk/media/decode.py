@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import time
@@ -20,7 +19,7 @@ from ua3dtalk.media.probe import probe
 from ua3dtalk.media.rows import RowWriter
 from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import FPS, split_point
-from ua3dtalk.workflow import atomic
+from ua3dtalk.workflow import atomic, sha256_of
 
 PROGRESS_SECONDS = 5.0
 SOURCES_SHOWN = 4
@@ -79,9 +78,8 @@ def _entries(crop: Path) -> list[dict[str, Any]]:
 def _part(entry: dict[str, Any], settings: MediaSettings) -> _Part:
     path = entry["path"]
     found = probe(path, settings)
-    with open(path, "rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != entry["sha256"]:
-            raise DataError(f"{path} has changed since its crop was made: run again, or delete crop.json")
+    if sha256_of(path) != entry["sha256"]:
+        raise DataError(f"{path} has changed since its crop was made: run again, or delete crop.json")
     return _Part(entry, Square.near(*entry["crop"]), found.duration)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 import time
@@ -26,7 +25,7 @@ from ua3dtalk.rendering.uncertainty import DEVIATION, coloured
 from ua3dtalk.rendering.wishes import parse_wish
 from ua3dtalk.settings import CrossSettings, Voice
 from ua3dtalk.subject import FPS, Subject
-from ua3dtalk.workflow import atomic, progress
+from ua3dtalk.workflow import atomic, progress, sha256_of
 
 VIDEO, SOUND, FRAMES, HEARD = "driven.mp4", "sound.wav", "driven.npy", "heard.npz"
 FILM = "deviation.mp4"
@@ -82,7 +81,7 @@ def cross_drive(
             write_video(folder / FILM, coloured(np.load(folder / DEVIATION, mmap_mode="r")), **told)
     document = {
         "state": state,
-        "voice": {"path": str(voice), "sha256": _sha256(voice), "seconds": round(sound.frames / FPS, 2)},
+        "voice": {"path": str(voice), "sha256": sha256_of(voice), "seconds": round(sound.frames / FPS, 2)},
         "frames": sound.frames,
         "driven_by": ["audio", DRIVEN_BY[how.pose], "modelled_blinks", *(["asked_emotion"] if asked else [])],
         "how": how.model_dump(exclude={"path"}),
@@ -119,8 +118,3 @@ def write_frames(folder: Path, driver: Driver, shown: Iterable[Shown]) -> None:
 
 def _rows(stack: ExitStack, path: Path, shape: tuple[int, ...], dtype: type) -> RowWriter:
     return stack.enter_context(RowWriter(stack.enter_context(atomic(path)), shape, dtype))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

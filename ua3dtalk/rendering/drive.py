@@ -51,7 +51,11 @@ class Stage:
     Args:
         subject, head: the actor, and the head on its device.
         stances: where the head is in the k-th frame.
+
+    transferred: emotions it is made to show that the actor never did.
     """
+
+    transferred: tuple[str, ...] = ()
 
     def __init__(
         self,

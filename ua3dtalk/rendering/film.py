@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from ua3dtalk.rendering.orbit import Angles, Orbit
 from ua3dtalk.rendering.replay import Replay, Stance, Still
 from ua3dtalk.rendering.wander import Wander
+from ua3dtalk.settings import Pose
 from ua3dtalk.subject import Subject
+from ua3dtalk.workflow import sha256_of
 
 FILM_RATE = 48_000  # Hz of the film's sound; the head hears 16 kHz
-POSES = ("wander", "replay", "still")
+POSES = get_args(Pose)
 
 
 def stances_of(
@@ -31,9 +33,7 @@ def stances_of(
 
 def synthetic(subject: Subject, model: Path, transferred: Sequence[str] = ()) -> dict[str, str]:
     """What the film says of itself; transferred: emotions in it that the actor never showed."""
-    with model.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    comment = f"synthetic: rendered by ua3dtalk from the head {subject.name}, model sha256 {sha256}"
+    comment = f"synthetic: rendered by ua3dtalk from the head {subject.name}, model sha256 {sha256_of(model)}"
     if transferred:
         comment += f"; emotions that the actor never showed: {', '.join(transferred)}"
     return {"comment": comment}

@@ -116,8 +116,7 @@ def _write(options: FilmOptions, stage: Stage, shown: Iterable[Shown], voice: Pa
     if options.out.suffix.lower() != ".mp4":
         return write_pictures(options.out, stage, shown)
     subject, doubt = stage.subject, options.uncertainty
-    transferred = stage.transferred if isinstance(stage, Driver) else ()
-    metadata = synthetic(subject, subject.path("model/fused.safetensors"), transferred)
+    metadata = synthetic(subject, subject.path("model/fused.safetensors"), stage.transferred)
     told: dict[str, Any] = {"rate": FILM_RATE, "metadata": metadata}
     told["audio"] = store_sound(voice, folder / "played.wav", FILM_RATE) if voice else None
     with ExitStack() as stack:

@@ -18,7 +18,7 @@ from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.head import Head, TrainedBranch
 from ua3dtalk.rendering.replay import Still
 from ua3dtalk.rendering.transfer import PROTOTYPES, displacement, split_labels
-from ua3dtalk.rendering.wishes import parse_wish
+from ua3dtalk.rendering.wishes import Wish, parse_wish
 from ua3dtalk.subject import Subject
 from ua3dtalk.training.landmark_motion import fit_landmark_motion
 
@@ -90,3 +90,14 @@ def test_an_asked_emotion_raises_the_brows_and_the_doubt_by_its_strength(
         doubts.append(controls.novelty)
     assert heights[0] - 1e-3 > heights[1] and heights[1] - 1e-3 > heights[2]
     assert doubts == pytest.approx([1.0, 2.25, 4.0])
+
+
+def test_an_emotion_after_the_end_of_the_sound_is_refused(
+    hearing_subject: Subject, moving_head: Head, babble: Callable[[int], np.ndarray]
+) -> None:
+    late = Wish(("surprised",), np.array([0.0, 0.5]), np.ones((2, 1)))
+    ears = Ears(hearing_subject, moving_head, Path("nowhere"))
+    driver = Driver(hearing_subject, moving_head.to(CPU), ears, Still(hearing_subject, CPU), 0, CPU, asked=late)
+    with pytest.raises(InputError, match=r"asked for at 0\.5 s, the sound ends at 0\.4 s"):
+        next(driver(babble(10)))
+    assert len(list(driver(babble(13)))) == 13
