@@ -19,6 +19,8 @@ import psutil
 
 from ua3dtalk.workflow import atomic
 
+RUN = "UA3DTALK_RUN"  # names the run's note to its jobs
+
 
 def enter(folder: Path | str = ".snakemake") -> bool:
     """Announce this run and remove the lock of one that was killed.
@@ -39,6 +41,7 @@ def enter(folder: Path | str = ".snakemake") -> bool:
         own = notes / f"{os.getpid()}.json"
         with atomic(own) as temporary:
             temporary.write_text(json.dumps(_process(os.getpid())))
+        os.environ[RUN] = str(own.resolve())
     except OSError:  # Snakemake itself will say what is wrong with the folder
         return False
     atexit.register(_leave, own)
@@ -51,16 +54,20 @@ def let_jobs_import(folder: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), before] if before else [str(folder)])
 
 
-def end_with_parent(every: float = 1.0) -> None:
-    """End this process soon after its parent died, so that a second run does not work beside an orphan."""
-    parent = os.getppid()
+def end_with_run(every: float = 1.0) -> None:
+    """End this process soon after its parent or the run that started it died, so that a second run does not work beside
+    an orphan.
+
+    The run is known by its note: it may have died before this process could ask who its parent is.
+    """
+    parent, run = os.getppid(), os.environ.get(RUN)
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent and (run is None or _is_alive(Path(run))):
             time.sleep(every)
         os._exit(1)
 
-    threading.Thread(target=watch, name="end_with_parent", daemon=True).start()
+    threading.Thread(target=watch, name="end_with_run", daemon=True).start()
 
 
 def _process(pid: int) -> dict[str, str | int | float]:

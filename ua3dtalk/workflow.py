@@ -183,7 +183,7 @@ def job(snakemake: Any) -> Iterator[Job]:
     Args:
         snakemake: the object that Snakemake puts into a script.
     """
-    from ua3dtalk.driver import end_with_parent  # which needs `atomic`
+    from ua3dtalk.driver import end_with_run  # which needs `atomic`
 
     actor = getattr(snakemake.wildcards, "actor", "")
     config = dict(snakemake.config)
@@ -194,7 +194,7 @@ def job(snakemake: Any) -> Iterator[Job]:
     outputs = [Path(path) for path in snakemake.output]
     log = Path(snakemake.log[0])
     record = log.with_suffix(".json")
-    end_with_parent()
+    end_with_run()
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(snakemake.threads)
     # Threads that wait spin briefly and then sleep: beside a busy neighbour endless spinning makes a step ten times

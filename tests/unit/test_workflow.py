@@ -21,10 +21,16 @@ from ua3dtalk.errors import InputError
 from ua3dtalk.workflow import atomic, failures, job, one_line, progress
 
 
+@pytest.fixture(autouse=True)
+def the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever enters as a run tells its children so."""
+    monkeypatch.setenv(driver.RUN, "nobody")
+
+
 @pytest.fixture
 def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(driver, "end_with_parent", lambda: None)
+    monkeypatch.setattr(driver, "end_with_run", lambda: None)
     for name in workflow._THREAD_VARIABLES:
         monkeypatch.setenv(name, "7")
     return SimpleNamespace(
@@ -217,15 +223,22 @@ def test_the_lock_of_a_living_or_unknown_run_stays(tmp_path: Path) -> None:
     other.wait()
 
 
-def test_a_job_ends_with_its_driver(tmp_path: Path) -> None:
-    child = "import time; from ua3dtalk.driver import end_with_parent; end_with_parent(0.05); time.sleep(60)"
-    text = f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', {child!r}]); print(p.pid, flush=True); time.sleep(60)"  # noqa: E501
-    parent = run_python(text, tmp_path)
-    assert parent.stdout is not None
-    pid = int(parent.stdout.readline())
-    time.sleep(0.5)
-    parent.kill()
-    parent.wait()
-    import psutil
+CHILD = "import time; from ua3dtalk.driver import end_with_run; time.sleep({}); end_with_run(0.05); time.sleep(60)"
 
+
+@pytest.mark.parametrize("delay", [0, 1])
+def test_a_job_ends_with_its_run_even_if_that_died_before_the_job_was_awake(tmp_path: Path, delay: float) -> None:
+    text = f"""
+import subprocess, sys, time
+from ua3dtalk import driver
+driver.enter('.')
+print(subprocess.Popen([sys.executable, '-c', {CHILD.format(delay)!r}]).pid, flush=True)
+time.sleep(60)
+"""
+    run = run_python(text, tmp_path)
+    assert run.stdout is not None
+    pid = int(run.stdout.readline())
+    time.sleep(0.5)
+    run.kill()
+    run.wait()
     wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import ua3dtalk
-from ua3dtalk.driver import end_with_parent
+from ua3dtalk.driver import end_with_run
 from ua3dtalk.errors import AssetError, DataError, UserError
 
 _ASSET_EXIT = 3
@@ -53,7 +53,7 @@ def run_module(module: str, *arguments: str) -> None:
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """In the child: a user's error ends as one line and a code that the parent knows; a parent's death ends it."""
-    end_with_parent()
+    end_with_run()
     try:
         yield
     except UserError as error:
