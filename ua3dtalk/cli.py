@@ -84,11 +84,14 @@ def _add_voice(command: argparse.ArgumentParser) -> None:
         help="label:strength of the actor's clips, 0..1.5, several joined by commas, or a .yaml of key frames; "
         "unless given the one that is heard",
     )
+    command.add_argument("--style", help="a clip whose manner of speaking is taken over, clip:strength from 0 to 1.5")
 
 
 def _add_film(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, help="the film, .mp4, or a folder for pictures with alpha")
-    command.add_argument("--pose", default="wander", help="head motion: %(default)s, replay or still")
+    command.add_argument(
+        "--pose", default="wander", help="head motion: %(default)s, replay, still, or a clip whose it is"
+    )
     command.add_argument("--camera", default="still", help="%(default)s, orbit, orbit:degrees, or yaw,pitch in degrees")
     command.add_argument("--uncertainty", type=Path, help="another film, which shows where the head is unsure")
     command.add_argument("--seed", type=int, default=0, help="of blinks, brows and head motion (%(default)s)")
@@ -98,7 +101,7 @@ def _add_film(command: argparse.ArgumentParser) -> None:
 def _say(options: argparse.Namespace) -> None:
     from ua3dtalk.rendering.say import say
 
-    say(_film(options), options.voice, options.emotion)
+    say(_film(options), options.voice, options.emotion, options.style)
 
 
 def _perform(options: argparse.Namespace) -> None:
@@ -110,7 +113,7 @@ def _perform(options: argparse.Namespace) -> None:
 def _curves(options: argparse.Namespace) -> None:
     from ua3dtalk.rendering.say import voice_curves
 
-    voice_curves(_film(options), options.voice, options.emotion)
+    voice_curves(_film(options), options.voice, options.emotion, options.style)
 
 
 def _film(options: argparse.Namespace) -> FilmOptions:

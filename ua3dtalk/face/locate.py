@@ -60,7 +60,14 @@ class Look:
 
 
 def locate_face(
-    *, clips: Sequence[ClipSource], model: Path, out: Path, picture: Path, settings: MediaSettings, state: str
+    *,
+    clips: Sequence[ClipSource],
+    model: Path,
+    out: Path,
+    picture: Path,
+    settings: MediaSettings,
+    state: str,
+    need_audio: bool = True,
 ) -> None:
     """Choose the crop of every clip, or say in one line why a clip cannot be used.
 
@@ -69,9 +76,10 @@ def locate_face(
         out: crop.json: state and clips, each with path, sha256, width, height, fps, duration, has_audio, emotion and
             crop [left, top, side] in px of the upright source.
         picture: frames with the face's box and the crop.
+        need_audio: whether a clip without a sound track is refused.
     Errors: InputError for no face, a small face, a cut to another scene or person, and for what `probe` refuses.
     """
-    facts = [probe(clip.path, settings) for clip in clips]
+    facts = [probe(clip.path, settings, need_audio) for clip in clips]
     found: list[tuple[list[Box | None], list[Kept]]] = []
     for clip, fact in zip(clips, facts, strict=True):
         looks, frames = _look(clip.path, fact, model, settings)

@@ -77,7 +77,7 @@ def _entries(crop: Path) -> list[dict[str, Any]]:
 
 def _part(entry: dict[str, Any], settings: MediaSettings) -> _Part:
     path = entry["path"]
-    found = probe(path, settings)
+    found = probe(path, settings, need_audio=entry["has_audio"])
     if sha256_of(path) != entry["sha256"]:
         raise DataError(f"{path} has changed since its crop was made: run again, or delete crop.json")
     return _Part(entry, Square.near(*entry["crop"]), found.duration)

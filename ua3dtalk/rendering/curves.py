@@ -91,30 +91,44 @@ def write_curves(path: Path, curves: Iterable[np.ndarray]) -> int:
 
 
 class Curves:
-    """Between an actor's coefficients and what drives its head; ranges and regressions are of the training frames."""
+    """Between an actor's coefficients and what drives its head; ranges and regressions are of the training frames.
+
+    train: training frames [n] that show a face.
+    """
 
     def __init__(self, subject: Subject, views: Sequence[str], lips: int) -> None:
         self.subject, self.views, self.lips = subject, views, lips
-        self._train = subject.train_frames[subject.landmarks.valid[subject.train_frames]]
-        self._targets = expression_targets(subject, self._train)
+        self.train = subject.train_frames[subject.landmarks.valid[subject.train_frames]]
+        self._targets = expression_targets(subject, self.train)
         self._own = subject.expression.coefficients
-        shapes = self._targets.values[self._train, LIPS_IN_EXPRESSION:]
-        self._to_lips = _ridge(self._own[self._train], shapes)
-        self._from_lips = _ridge(shapes[:, :lips], self._own[self._train])
+        shapes = self._targets.values[self.train, LIPS_IN_EXPRESSION:]
+        self._to_lips = _ridge(self._own[self.train], shapes)
+        self._from_lips = _ridge(shapes[:, :lips], self._own[self.train])
+
+    def lip_shapes(self, coefficients: np.ndarray) -> np.ndarray:
+        """Lip shapes [T, 12] of coefficients [T, 52], in standard deviations."""
+        return _predicted(self._to_lips, coefficients)
+
+    def units(self, coefficients: np.ndarray) -> np.ndarray:
+        """Action units [T, 6] of coefficients [T, 52], by the ranges of the actor's own."""
+        together = np.concatenate([self._own, coefficients])
+        return action_units(together, self.train)[len(self._own) :]
+
+    def standard(self, coefficients: np.ndarray) -> np.ndarray:
+        """Coefficients [T, 52] in standard deviations from the actor's mean, as the priors have them."""
+        found: np.ndarray = (coefficients - self._targets.mean[:LIPS_IN_EXPRESSION]) / self._deviation
+        return found
 
     def track(self, coefficients: np.ndarray) -> Track:
         """What drives the frames of coefficients [T, 52]."""
         count = len(coefficients)
-        shapes = _predicted(self._to_lips, coefficients)
-        together = np.concatenate([self._own, coefficients])
-        units = action_units(together, self._train)[-count:] if count else np.zeros((0, len(ACTION_UNITS)))
+        shapes, units = self.lip_shapes(coefficients), self.units(coefficients)
         expression = style = emotion = novelty = None
         if "lip_expression" in self.views:
-            open_basis = (coefficients - self._targets.mean[:LIPS_IN_EXPRESSION]) / self._deviation
-            expression = told(self.subject, np.hstack([open_basis, shapes]))
+            expression = told(self.subject, np.hstack([self.standard(coefficients), shapes]))
             novelty = np.ones(count)
         if "voice_style" in self.views:
-            style = np.repeat(self.subject.priors.voice_style[self._train].mean(0, keepdims=True), count, 0)
+            style = np.repeat(self.subject.priors.voice_style[self.train].mean(0, keepdims=True), count, 0)
         if "emotion" in self.views:  # the actor's usual one
             emotion = np.zeros((count, self.subject.emotion.embedding.shape[1]), np.float32)
         return Track(shapes[:, : self.lips].astype(np.float32), units, expression, style, emotion, novelty)
@@ -128,7 +142,7 @@ class Curves:
             found = _predicted(self._from_lips, track.lips)
         for column, unit in enumerate(ACTION_UNITS):
             names = [NAMES.index(name) for name in UNITS[unit][0] if not name.startswith("mouth")]
-            score = self._own[self._train][:, [NAMES.index(name) for name in UNITS[unit][0]]].mean(1)
+            score = self._own[self.train][:, [NAMES.index(name) for name in UNITS[unit][0]]].mean(1)
             rest, width = unit_range(score, unit)
             found[:, names] = (rest + width * track.action_units[:, column, None] / 5).astype(found.dtype)
         return np.clip(found, 0, 1)

@@ -17,6 +17,8 @@ from ua3dtalk.rendering.emotions import in_emotions
 from ua3dtalk.rendering.head import Controls, Head
 from ua3dtalk.rendering.renderer import HeadRenderer
 from ua3dtalk.rendering.replay import Stance
+from ua3dtalk.rendering.rest import speaking
+from ua3dtalk.rendering.style import Style
 from ua3dtalk.rendering.transfer import displacement, split_labels
 from ua3dtalk.rendering.upper_face import fit_emotion, fit_upper_face
 from ua3dtalk.rendering.wishes import Wish
@@ -109,7 +111,7 @@ class Driver(Stage):
         subject, head, stances: as of a stage.
         ears: what listens to the sound.
         seed: of blinks and brows.
-        asked: emotions instead of the one that is heard.
+        asked: emotions instead of the one that is heard; style: the manner of another person.
     Raises:
         InputError: the actor has not shown an emotion that is asked for, and it cannot be transferred.
 
@@ -126,6 +128,7 @@ class Driver(Stage):
         device: torch.device,
         backend: Backend = "auto",
         asked: Wish | None = None,
+        style: Style | None = None,
     ) -> None:
         super().__init__(subject, head, stances, device, backend)
         self.own, self.transferred = split_labels(subject, asked.labels if asked else ())
@@ -134,7 +137,7 @@ class Driver(Stage):
                 f"{subject.name} has no clip labelled {self.transferred[0]!r}, and its head was trained without "
                 "training.landmark_motion, which could carry it over: label a clip in the config"
             )
-        self.ears, self.seed, self.asked = ears, seed, asked
+        self.ears, self.seed, self.asked, self.style = ears, seed, asked, style
 
     def __call__(self, sound: Samples) -> Iterator[Shown]:
         """Frame after frame of a sound of whole frames.
@@ -166,21 +169,24 @@ class Driver(Stage):
         """What drives the passage's rows: action units [n, 6] of the whole sound, and those of each emotion asked."""
         rows = slice(passage.start, passage.start + passage.clip.length)
         track = replace(passage.track, action_units=units[rows])
-        if self.asked is None or not self.own:
-            return track
-        every = self.asked.at(np.arange(rows.start, rows.stop) / FPS)
-        strengths = {label: every[label] for label in self.own}
-        return in_emotions(self.subject, track, strengths, passage.emotions, {k: v[rows] for k, v in wanted.items()})
+        if self.asked and self.own:
+            every = self.asked.at(np.arange(rows.start, rows.stop) / FPS)
+            strengths = {label: every[label] for label in self.own}
+            shown = {label: values[rows] for label, values in wanted.items()}
+            track = in_emotions(self.subject, track, strengths, passage.emotions, shown)
+        return self.style(track, speaking(passage.spoken)) if self.style else track
 
     def _carried_over(self, controls: Controls, frame: int) -> Controls:
-        """Controls with the emotions that the actor never showed; the head is the less sure the stronger they are."""
-        if self.asked is None or not self.transferred:
+        """Controls with faces that the actor never made; the head is the less sure the stronger such emotions are."""
+        if not (self.transferred or self.style) or self.head.face.net.motion is None:
             return controls
-        now = self.asked.at(np.array([frame / FPS]))
+        now = self.asked.at(np.array([frame / FPS])) if self.asked else {}
         strengths = {label: float(now[label][0]) for label in self.transferred}
-        moved = torch.from_numpy(displacement(strengths).astype(np.float32)).to(self.device)
+        moved = displacement(strengths) + (self.style.displacement if self.style else 0)
         novelty = controls.novelty * (1 + sum(strengths.values())) ** 2
-        return replace(controls, displacement=moved, novelty=novelty)
+        return replace(
+            controls, displacement=torch.from_numpy(moved.astype(np.float32)).to(self.device), novelty=novelty
+        )
 
     def _frames(self, passage: Passage, units: np.ndarray, wanted: Mapping[str, np.ndarray]) -> Iterator[Shown]:
         track = self._track(passage, units, wanted)

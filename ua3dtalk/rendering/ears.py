@@ -72,8 +72,8 @@ class Ears:
         self._encode = load_encoder(whisper)
         self._position = position_share(self._encode)
         self._priors = load_priors(subject.path("model/priors.safetensors")) if PRIOR_VIEWS & set(head.views) else None
-        own = heard(subject, self.reader, head.views, subject.expression.action_units)
-        self._rest = resting(own, subject.train_frames)
+        self.own = heard(subject, self.reader, head.views, subject.expression.action_units)
+        self._rest = resting(self.own, subject.train_frames)
         self._emotion = load_emotion(subject.path("model/emotion.safetensors")) if "emotion" in head.views else None
 
     @property

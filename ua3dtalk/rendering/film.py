@@ -8,6 +8,7 @@ from typing import get_args
 
 import torch
 
+from ua3dtalk.rendering.follow import Follow
 from ua3dtalk.rendering.orbit import Angles, Orbit
 from ua3dtalk.rendering.replay import Replay, Stance, Still
 from ua3dtalk.rendering.wander import Wander
@@ -20,11 +21,13 @@ POSES = get_args(Pose)
 
 
 def stances_of(
-    subject: Subject, pose: str, angles: Angles | None, seed: int, device: torch.device
+    subject: Subject, pose: Pose | Subject, angles: Angles | None, seed: int, device: torch.device
 ) -> Callable[[int], Stance]:
-    """Where the head is in each frame: a pose of `POSES`, seen from angles or as the clip saw it."""
+    """Where the head is in each frame: a pose, or as a guest's head, seen from angles or as the clip saw it."""
     stances: Callable[[int], Stance]
-    if pose == "wander":
+    if isinstance(pose, Subject):
+        stances = Follow(subject, pose, device)
+    elif pose == "wander":
         stances = Wander(subject, device, seed)
     else:
         stances = Replay(subject, device) if pose == "replay" else Still(subject, device)

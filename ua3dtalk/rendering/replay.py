@@ -64,13 +64,18 @@ class Replay:
         return Stance(camera_at(self.subject, source, self.device), background_at(self.subject, self._plate, source))
 
 
+def usual(poses: np.ndarray) -> int:
+    """Which of the poses [n, 4, 4] is nearest to their median."""
+    flat = poses[:, :3].reshape(len(poses), -1)
+    off = np.abs(flat - np.median(flat, 0)) / (flat.std(0) + 1e-9)
+    return int(off.sum(1).argmin())
+
+
 class Still:
     """Head and torso keep still, as in the training frame whose pose is nearest to the median."""
 
     def __init__(self, subject: Subject, device: torch.device) -> None:
-        poses = subject.tracking.world_to_camera[subject.train_frames, :3].reshape(len(subject.train_frames), -1)
-        off = np.abs(poses - np.median(poses, 0)) / (poses.std(0) + 1e-9)
-        frame = int(subject.train_frames[off.sum(1).argmin()])
+        frame = int(subject.train_frames[usual(subject.tracking.world_to_camera[subject.train_frames])])
         plate = torch.from_numpy(subject.plate.copy()).to(device)
         self._stance = Stance(camera_at(subject, frame, device), background_at(subject, plate, frame))
 

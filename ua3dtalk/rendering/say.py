@@ -22,11 +22,14 @@ from ua3dtalk.rendering.curves import Curves, read_curves, write_curves
 from ua3dtalk.rendering.drive import Driver, Shown, Stage
 from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.film import FILM_RATE, POSES, stances_of, synthetic
+from ua3dtalk.rendering.guest import open_guest
 from ua3dtalk.rendering.head import Head, load_head
 from ua3dtalk.rendering.orbit import parse_camera
 from ua3dtalk.rendering.replay import Still
+from ua3dtalk.rendering.style import Style, parse_style
 from ua3dtalk.rendering.uncertainty import coloured
 from ua3dtalk.rendering.wishes import parse_wish
+from ua3dtalk.settings import Pose
 from ua3dtalk.subject import Subject
 from ua3dtalk.workflow import RESULTS, atomic, progress
 from ua3dtalk.workflow import say as announce
@@ -36,9 +39,9 @@ from ua3dtalk.workflow import say as announce
 class FilmOptions:
     """Who is shown, and how.
 
-    actor: a name under results/, or a folder; out: an .mp4, or a folder for pictures with alpha; pose: of `POSES`;
-    camera: as `parse_camera` takes it; uncertainty: another .mp4, of where the head is unsure; seed: of blinks, brows
-    and head motion.
+    actor: a name under results/, or a folder; out: an .mp4, or a folder for pictures with alpha; pose: of `POSES`, or
+    whose head motion it is, as `open_guest` takes it; camera: as `parse_camera` takes it; uncertainty: another .mp4, of
+    where the head is unsure; seed: of blinks, brows and head motion.
     """
 
     actor: str
@@ -50,11 +53,11 @@ class FilmOptions:
     device: str = "auto"
 
 
-def say(options: FilmOptions, voice: Path, emotion: str | None = None) -> int:
+def say(options: FilmOptions, voice: Path, emotion: str | None = None, style: str | None = None) -> int:
     """Write a film of the actor saying a voice, with its sound; returns the number of its frames.
 
     Args:
-        voice: any file with sound; emotion: as `parse_wish` takes it, None for what is heard.
+        voice: any file with sound; emotion: as `parse_wish` takes it, None for what is heard; style: as `parse_style`.
 
     Raises:
         UserError: one line for whatever does not fit.
@@ -63,11 +66,12 @@ def say(options: FilmOptions, voice: Path, emotion: str | None = None) -> int:
     asked, angles = parse_wish(emotion), parse_camera(options.camera)
     subject = open_actor(options.actor)
     head, device = _open_head(subject, options)
-    stances = stances_of(subject, options.pose, angles, options.seed, device)
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
         sound = store_sound(voice, Path(folder) / "heard.wav")
+        stances = stances_of(subject, _pose(options.pose, Path(folder)), angles, options.seed, device)
         ears = Ears(subject, head, whisper_folder(subject))
-        driver = Driver(subject, head, ears, stances, options.seed, device, asked=asked)
+        manner = _style(ears, head, style, Path(folder))
+        driver = Driver(subject, head, ears, stances, options.seed, device, asked=asked, style=manner)
         if driver.transferred:
             never = f"{subject.name} never showed {' and '.join(driver.transferred)}"
             announce(f"ua3dtalk: note: {never}: carried over from the open expression basis")
@@ -81,14 +85,14 @@ def perform(options: FilmOptions, curves: Path, voice: Path | None = None) -> in
     subject = open_actor(options.actor)
     head, device = _open_head(subject, options)
     track = Curves(subject, head.views, head.lip_count).track(coefficients)
-    stances = stances_of(subject, options.pose, angles, options.seed, device)
-    stage = Stage(subject, head, stances, device)
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
+        stances = stances_of(subject, _pose(options.pose, Path(folder)), angles, options.seed, device)
+        stage = Stage(subject, head, stances, device)
         shown = progress(stage.perform(track), "perform", len(coefficients))
         return _write(options, stage, shown, voice, Path(folder))
 
 
-def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None) -> int:
+def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None, style: str | None = None) -> int:
     """Write the curves of what a voice drives as a table, `options.out`; returns the number of frames."""
     if options.out.suffix.lower() != ".csv":
         raise InputError(f"--out {options.out}: curves are written as .csv; name it so")
@@ -98,7 +102,8 @@ def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None) 
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
         sound = store_sound(voice, Path(folder) / "heard.wav")
         ears = Ears(subject, head, whisper_folder(subject))
-        driver = Driver(subject, head, ears, Still(subject, device), options.seed, device, asked=asked)
+        manner = _style(ears, head, style, Path(folder))
+        driver = Driver(subject, head, ears, Still(subject, device), options.seed, device, asked=asked, style=manner)
         between = Curves(subject, head.views, head.lip_count)
         return write_curves(options.out, (between.coefficients(track) for track in driver.tracks(sound)))
 
@@ -109,6 +114,18 @@ def _open_head(subject: Subject, options: FilmOptions) -> tuple[Head, torch.devi
     if options.uncertainty and not head.uncertain:
         raise InputError(f"--uncertainty: the head of {subject.name} has no beliefs: train it with method: ua3dtalk")
     return head, device
+
+
+def _pose(pose: str, folder: Path) -> Pose | Subject:
+    return pose if pose in POSES else open_guest(pose, folder / "pose")  # type: ignore[return-value]
+
+
+def _style(ears: Ears, head: Head, text: str | None, folder: Path) -> Style | None:
+    if text is None:
+        return None
+    name, strength = parse_style(text)
+    curves = Curves(ears.subject, head.views, head.lip_count)
+    return Style(curves, ears.own, open_guest(name, folder / "style"), strength)
 
 
 def _write(options: FilmOptions, stage: Stage, shown: Iterable[Shown], voice: Path | None, folder: Path) -> int:
@@ -136,8 +153,8 @@ def _check_paths(options: FilmOptions, voice: Path | None) -> None:
     if options.uncertainty and options.out.suffix.lower() != ".mp4":
         raise InputError("--uncertainty goes with a film: give --out an .mp4")
     _check_voice(voice)
-    if options.pose not in POSES:
-        raise InputError(f"--pose {options.pose}: choose of {', '.join(POSES)}")
+    if options.pose not in POSES and not Path(options.pose).exists():
+        raise InputError(f"--pose {options.pose}: choose of {', '.join(POSES)}, or name a video of another person")
 
 
 def _check_voice(voice: Path | None) -> None:

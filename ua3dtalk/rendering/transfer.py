@@ -56,9 +56,12 @@ def displacement(strengths: Mapping[str, float]) -> np.ndarray:
 
 @cache
 def _face(label: str) -> np.ndarray:
-    basis = expression_basis()
-    weights = np.array([_weight(PROTOTYPES[label], name) for name in basis.names])
-    found: np.ndarray = np.einsum("k,kld->ld", weights, basis.shapes)
+    return moved_by(np.array([_weight(PROTOTYPES[label], name) for name in expression_basis().names]))
+
+
+def moved_by(weights: np.ndarray) -> np.ndarray:
+    """How landmarks move [478, 3] m under weights [52] of the open basis."""
+    found: np.ndarray = np.einsum("k,kld->ld", weights, expression_basis().shapes)
     return found
 
 

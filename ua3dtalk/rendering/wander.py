@@ -75,7 +75,7 @@ class Course:
         poses = subject.tracking.world_to_camera[frames]
         self._reference = poses[0, :3, :3]
         turned = rotation_vector(self._reference.T @ poses[:, :3, :3])
-        looks = np.concatenate([turned * LEVER, poses[:, :3, 3], _torsos(subject, frames)], 1)
+        looks = np.concatenate([turned * LEVER, poses[:, :3, 3], torsos(subject, frames)], 1)
         self._poses, self._looks = np.zeros((frames[-1] + 1, 6)), np.zeros((frames[-1] + 1, looks.shape[1]))
         self._poses[frames], self._looks[frames] = np.concatenate([turned, poses[:, :3, 3]], 1), looks
         self._usual = float(np.median(np.linalg.norm(self._motion(frames, np.ones(len(frames), int)), axis=1)))
@@ -136,7 +136,7 @@ class Course:
         return self._looks[later] - self._looks[frames]
 
 
-def _torsos(subject: Subject, frames: np.ndarray) -> np.ndarray:
+def torsos(subject: Subject, frames: np.ndarray) -> np.ndarray:
     """What tells the torsos of frames [n] apart, [n, D] m: their colours where they are, coarsely."""
     coarse = np.asarray(subject.torso[:, ::COARSE, ::COARSE], np.float32)[frames].reshape(len(frames), -1, 4) / 255
     seen = (coarse[..., :3] * coarse[..., 3:]).reshape(len(coarse), -1)

@@ -10,6 +10,7 @@ import pytest
 from tiny_subject import TOKEN_WIDTH
 from tiny_training import tiny_head
 
+from ua3dtalk.face.lips import lip_coefficients
 from ua3dtalk.rendering import ears
 from ua3dtalk.rendering.head import Head
 from ua3dtalk.speech.whisper import ENCODER, WINDOW_TOKENS
@@ -35,6 +36,18 @@ def hearing_subject(tiny_subject: Subject, monkeypatch: pytest.MonkeyPatch) -> S
     monkeypatch.setattr(ears, "speech_probability", loud)
     subject = Subject(tiny_subject.root)
     subject.speech = replace(tiny_subject.speech, encoder=ENCODER)
+    return subject
+
+
+@pytest.fixture
+def linear(tiny_subject: Subject) -> Subject:
+    """The drawn actor, whose coefficients tell its lip shapes linearly."""
+    rng = np.random.default_rng(5)
+    subject = Subject(tiny_subject.root)
+    train = tiny_subject.train_frames[tiny_subject.landmarks.valid[tiny_subject.train_frames]]
+    shapes = lip_coefficients(tiny_subject, train, 12)
+    coefficients = np.clip(0.5 + 0.03 * shapes @ rng.standard_normal((12, 52)), 0, 1)
+    subject.__dict__["expression"] = replace(tiny_subject.expression, coefficients=coefficients)
     return subject
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 
 from ua3dtalk.errors import InputError
 from ua3dtalk.face.basis import NAMES
-from ua3dtalk.face.lips import lip_coefficients
 from ua3dtalk.rendering.curves import ARKIT, Curves, read_curves, write_curves
 from ua3dtalk.subject import Subject
 
@@ -75,18 +73,6 @@ def test_what_is_no_table_of_curves_is_one_line(tmp_path: Path, header: str, row
 def test_a_table_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as a table of curves"):
         read_curves(tmp_path / "none.csv")
-
-
-@pytest.fixture
-def linear(tiny_subject: Subject) -> Subject:
-    """The drawn actor, whose coefficients tell its lip shapes linearly."""
-    rng = np.random.default_rng(5)
-    subject = Subject(tiny_subject.root)
-    train = tiny_subject.train_frames[tiny_subject.landmarks.valid[tiny_subject.train_frames]]
-    shapes = lip_coefficients(tiny_subject, train, 12)
-    coefficients = np.clip(0.5 + 0.03 * shapes @ rng.standard_normal((12, 52)), 0, 1)
-    subject.__dict__["expression"] = replace(tiny_subject.expression, coefficients=coefficients)
-    return subject
 
 
 def test_curves_move_lips_as_the_actor_does(linear: Subject) -> None:
