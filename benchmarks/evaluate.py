@@ -5,7 +5,6 @@ python -m benchmarks.evaluate [clip.mp4]      # a clip of a face; the built-in a
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.process import cost_of
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.frames import frames_at
 
@@ -36,20 +36,6 @@ def pair(clip: Path, seconds: int, folder: Path) -> tuple[Path, Path]:
     return generated, truth
 
 
-def measure(generated: Path, truth: Path, folder: Path) -> tuple[float, float, float]:
-    """Wall seconds, processor seconds and peak memory (MB) of one run on two threads."""
-    command = [sys.executable, "-m", "ua3dtalk.cli", "evaluate", str(generated), str(truth), "--threads", "2"]
-    # A process between, so that the peak is this run's own.
-    probe = (
-        "import resource, subprocess, sys, time; t = time.monotonic(); subprocess.run(sys.argv[1:], check=True, "
-        "stdout=2, stderr=subprocess.DEVNULL); u = resource.getrusage(resource.RUSAGE_CHILDREN); "
-        "print(time.monotonic() - t, u.ru_utime + u.ru_stime, u.ru_maxrss / 1024)"
-    )
-    words = [sys.executable, "-c", probe, *command, "--out", str(folder / "metrics.json")]
-    wall, busy, memory = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
-    return float(wall), float(busy), float(memory)
-
-
 def main() -> None:
     clip = Path(sys.argv[1]) if len(sys.argv) > 1 else BUILT_IN
     if not clip.is_file():
@@ -58,7 +44,9 @@ def main() -> None:
     print("| seconds | wall s | processor s | peak MB |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         for seconds in (SECONDS, LONGER * SECONDS):
-            wall, busy, memory = measure(*pair(clip, seconds, Path(name)), Path(name))
+            generated, truth = map(str, pair(clip, seconds, Path(name)))
+            out = str(Path(name) / "metrics.json")
+            wall, busy, memory = cost_of(["evaluate", generated, truth, "--threads", "2", "--out", out])
             print(f"| {seconds} | {wall:.0f} | {busy:.0f} | {memory:.0f} |", flush=True)
 
 
