@@ -31,6 +31,7 @@ from ua3dtalk.demo.pose import head_frame, head_pose
 from ua3dtalk.demo.script import perform
 from ua3dtalk.face.geometry import rotation_angle
 from ua3dtalk.face.landmarker import FaceLandmarker
+from ua3dtalk.rendering.aside import from_aside
 from ua3dtalk.rendering.compose import to_bytes
 from ua3dtalk.rendering.guest import open_guest
 from ua3dtalk.rendering.head import load_head
@@ -86,7 +87,7 @@ def distance(landmarker: FaceLandmarker, a: np.ndarray, b: np.ndarray) -> float:
 def drawn_anew(options: argparse.Namespace) -> list[np.ndarray]:
     """Prints the table of the built-in actor; returns the columns of the sheet."""
     subject, device = Subject(options.actor), torch.device("cpu")
-    head = load_head(options.actor / "model" / "fused.safetensors").to(device)
+    head = from_aside(load_head(options.actor / "model" / "fused.safetensors").to(device), subject)
     stage = TestStage(subject, head, RenderingSettings(), 0, device)
     controls = stage.controls(Row("ours", ("audio", "pose", "action_units", "torso"), ""))
     assert controls is not None
@@ -125,7 +126,7 @@ def drawn_anew(options: argparse.Namespace) -> list[np.ndarray]:
 def filmed(options: argparse.Namespace) -> list[np.ndarray]:
     """Prints the table of a real actor and another clip; returns the columns of the sheet."""
     subject, device = Subject(options.actor), torch.device("cpu")
-    head = load_head(options.actor / "model" / "fused.safetensors").to(device)
+    head = from_aside(load_head(options.actor / "model" / "fused.safetensors").to(device), subject)
     stage = TestStage(subject, head, RenderingSettings(), 0, device)
     controls = stage.controls(Row("ours", ("audio", "pose", "action_units", "torso"), ""))
     assert controls is not None

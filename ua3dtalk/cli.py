@@ -125,6 +125,7 @@ def _film(options: argparse.Namespace) -> FilmOptions:
 
 
 def _export(options: argparse.Namespace) -> None:
+    from ua3dtalk.rendering.aside import from_aside
     from ua3dtalk.rendering.head import load_head
     from ua3dtalk.rendering.say import open_actor
     from ua3dtalk.splat.cloud import Cloud
@@ -132,7 +133,8 @@ def _export(options: argparse.Namespace) -> None:
 
     if options.out.suffix.lower() != ".ply":
         raise InputError(f"--out {options.out}: a cloud is written as .ply; name it so")
-    head = load_head(open_actor(options.actor).path("model/fused.safetensors"))
+    subject = open_actor(options.actor)
+    head = from_aside(load_head(subject.path("model/fused.safetensors")), subject)
     save_ply(Cloud.joined([head.face.cloud, head.mouth.cloud]), options.out)
 
 

@@ -16,6 +16,7 @@ from ua3dtalk.device import choose_device
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.rows import RowWriter
 from ua3dtalk.media.samples import store_sound
+from ua3dtalk.rendering.aside import from_aside
 from ua3dtalk.rendering.drive import Driver, Shown
 from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.film import FILM_RATE, stances_of, synthetic
@@ -62,6 +63,8 @@ def cross_drive(
     sound = store_sound(voice, folder / SOUND)
     device = choose_device(settings.device)
     head = load_head(model).to(device)
+    if how.camera != "still":
+        head = from_aside(head, subject)
     ears = Ears(subject, head, whisper)
     stances = stances_of(subject, how.pose, parse_camera(how.camera), seed, device)
     asked = parse_wish(how.emotion)

@@ -18,6 +18,7 @@ from ua3dtalk.errors import InputError
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.rows import RowWriter
 from ua3dtalk.media.samples import store_sound
+from ua3dtalk.rendering.aside import from_aside
 from ua3dtalk.rendering.curves import Curves, read_curves, write_curves
 from ua3dtalk.rendering.drive import Driver, Shown, Stage
 from ua3dtalk.rendering.ears import Ears
@@ -111,6 +112,8 @@ def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None, 
 def _open_head(subject: Subject, options: FilmOptions) -> tuple[Head, torch.device]:
     device = choose_device(options.device)
     head = load_head(subject.path("model/fused.safetensors")).to(device)
+    if options.camera != "still" or options.pose not in POSES:
+        head = from_aside(head, subject)
     if options.uncertainty and not head.uncertain:
         raise InputError(f"--uncertainty: the head of {subject.name} has no beliefs: train it with method: ua3dtalk")
     return head, device
