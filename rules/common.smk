@@ -55,6 +55,25 @@ def own_file(path, key):
     return path or []
 
 
+def guest_actor(path):
+    """The actor of the config whose folder is named in place of a clip; None for a clip."""
+    folder = Path(path)
+    return folder.name if folder.parent == Path("results") and folder.name in CONFIG.actors else None
+
+
+def guest_files(voice):
+    """Files of other persons whose manner or head motion a voice is said with."""
+    found = []
+    for setting, path in CONFIG.stage("cross_drive").voices[voice].guests.items():
+        if name := guest_actor(path):
+            found += [
+                f"results/{name}/{file}" for file in ("clips.json", "landmarks.npz", "tracking.npz", "expression.npz")
+            ]
+        else:
+            found.append(own_file(path, f"cross.voices.{voice}.{setting}"))
+    return found
+
+
 # What lip sync is measured with, where there is an actor to learn it from.
 SYNC = {"sync": SYNC_NET, "audio_offset": "results/{actor}/audio_offset.json"} if CONFIG.sync_actors else {}
 
@@ -181,14 +200,16 @@ def release_state(wildcards):
 def cross_state(wildcards):
     """Of what the head says; the sound counts by its content. No stage of the table reads it, so it is no row there."""
     voice = CONFIG.stage("cross_drive").voices[wildcards.voice]
-    time_line = voice.emotion if voice.emotion and Path(voice.emotion).is_file() else None
+    files = [path for path in (voice.emotion, *voice.guests.values()) if path and Path(path).is_file()]
+    actors = [name for name in map(guest_actor, voice.guests.values()) if name]
     return digest(
         [
             STATES.code("ua3dtalk.rendering.cross"),
             STATES.adapter("cross_drive"),
             STATES.content(voice.path),
             voice.model_dump(exclude={"path"}),
-            STATES.content(time_line) if time_line else None,
+            [STATES.content(path) for path in files],
+            [[STATES.of(stage, name) for stage in ("tracking", "expression")] for name in actors],
             STATES.of("train_fuse", wildcards.actor),
             CONFIG.seed,
         ]

@@ -26,6 +26,7 @@ rule cross_drive:
         model="results/{actor}/model/fused.safetensors",
         whisper=asset("whisper_base"),
         voice=lambda wildcards: own_file(VOICES[wildcards.voice].path, f"cross.voices.{wildcards.voice}"),
+        guests=lambda wildcards: guest_files(wildcards.voice),
     output:
         drive=f"{SAID}/drive.json",
         video=f"{SAID}/driven.mp4",

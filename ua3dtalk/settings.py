@@ -132,7 +132,7 @@ class AblationSettings(Settings):
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="each method is trained with each of them")
 
 
-Pose = Literal["wander", "replay", "still"]
+POSES = ("wander", "replay", "still")
 
 
 class Voice(Settings):
@@ -140,20 +140,29 @@ class Voice(Settings):
 
     path: str = Field(description="any file with sound that ffmpeg reads, a video too")
     emotion: str | None = Field(None, description="as `ua3dtalk say --emotion`; nothing for what is heard")
-    pose: Pose = Field("wander", description="head motion")
+    style: str | None = Field(None, description="as `ua3dtalk say --style`; nothing for the actor's own manner")
+    pose: str = Field("wander", description="head motion: wander, replay, still, or as `ua3dtalk say --pose`")
     camera: str = Field("still", description="as `ua3dtalk say --camera`")
 
-    @field_validator("emotion", "camera")
+    @property
+    def guests(self) -> dict[str, str]:
+        """Clips or actors' folders of other persons, by the setting that names them."""
+        from ua3dtalk.rendering.wishes import parse_style
+
+        found = {} if self.style is None else {"style": parse_style(self.style)[0]}
+        return found if self.pose in POSES else found | {"pose": self.pose}
+
+    @field_validator("emotion", "camera", "style")
     @classmethod
     def _meant(cls, text: str | None, info: ValidationInfo) -> str | None:
         if text in (None, "still"):
             return text
         # Only for those who ask: what draws heads takes seconds to load.
         from ua3dtalk.rendering.orbit import parse_camera
-        from ua3dtalk.rendering.wishes import parse_wish
+        from ua3dtalk.rendering.wishes import parse_style, parse_wish
 
         try:
-            parse_camera(text) if info.field_name == "camera" else parse_wish(text)
+            {"camera": parse_camera, "emotion": parse_wish, "style": parse_style}[str(info.field_name)](text)
         except InputError as error:
             raise ValueError(f"what can be meant: {error}") from error
         return text
@@ -162,7 +171,7 @@ class Voice(Settings):
 class CrossSettings(Settings):
     """Cross-driving: foreign voices that every actor says, each into `results/{actor}/cross/{voice}/`."""
 
-    voices: dict[str, Voice] = Field({}, description="name: file, or name: {path, emotion, pose, camera}")
+    voices: dict[str, Voice] = Field({}, description="name: file, or name: {path, emotion, style, pose, camera}")
     device: str = "auto"
     rasteriser: Literal["auto", "reference", "native", "gsplat"] = "auto"
 

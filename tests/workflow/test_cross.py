@@ -74,6 +74,22 @@ def test_a_film_is_a_target_and_how_it_is_said_makes_only_that_voice_stale(said:
     assert done.stderr.splitlines()[-1].startswith("ua3dtalk: config: cross.voices.nobody: no such voice; add it")
 
 
+def test_a_guest_counts_by_content_and_an_actor_as_guest_by_its_state(said: Workflow) -> None:
+    path = said.folder / "clips/guest.mp4"
+    path.write_text("guest")
+    voice = "{path: clips/jfk.wav, style: 'clips/guest.mp4:0.5', pose: results/anna}"
+    guided = Workflow(said.folder, [*said.config[:-1], CROSS.replace("radio: clips/radio.wav", f"guided: {voice}")])
+    done = guided.run()
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert guided.stale() == {}
+    path.write_text("another")
+    os.utime(path, (1, 1))
+    assert guided.stale() == {"cross_drive": 2, "cross_metrics": 2}
+    path.unlink()
+    done = guided.snakemake("--cores", "1", "-n")
+    assert done.stderr.splitlines()[-1].startswith("ua3dtalk: config: cross.voices.guided.style: no file clips/guest")
+
+
 def test_a_voice_that_is_not_there_is_one_line(said: Workflow) -> None:
     done = said.snakemake("--cores", "1", "-n", "results/May/cross/nobody/cross.json")
     assert done.returncode != 0

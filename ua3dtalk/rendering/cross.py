@@ -16,12 +16,10 @@ from ua3dtalk.device import choose_device
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.rows import RowWriter
 from ua3dtalk.media.samples import store_sound
-from ua3dtalk.rendering.aside import from_aside
 from ua3dtalk.rendering.drive import Driver, Shown
 from ua3dtalk.rendering.ears import Ears
-from ua3dtalk.rendering.film import FILM_RATE, stances_of, synthetic
-from ua3dtalk.rendering.head import load_head
-from ua3dtalk.rendering.orbit import parse_camera
+from ua3dtalk.rendering.film import FILM_RATE, head_of, stances_of, synthetic
+from ua3dtalk.rendering.style import style_of
 from ua3dtalk.rendering.uncertainty import DEVIATION, coloured
 from ua3dtalk.rendering.wishes import parse_wish
 from ua3dtalk.settings import CrossSettings, Voice
@@ -62,20 +60,26 @@ def cross_drive(
         (folder / name).unlink(missing_ok=True)
     sound = store_sound(voice, folder / SOUND)
     device = choose_device(settings.device)
-    head = load_head(model).to(device)
-    if how.camera != "still":
-        head = from_aside(head, subject)
-    ears = Ears(subject, head, whisper)
-    stances = stances_of(subject, how.pose, parse_camera(how.camera), seed, device)
-    asked = parse_wish(how.emotion)
-    driver = Driver(subject, head, ears, stances, seed, device, settings.rasteriser, asked)
-    start = time.perf_counter()
-    write_frames(folder, driver, progress(driver(sound), voice.name, sound.frames))
-    seconds = time.perf_counter() - start
-    with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as temporary:
-        played = store_sound(voice, Path(temporary) / "played.wav", FILM_RATE)
+    head = head_of(subject, model, how.pose, how.camera, device)
+    with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as name:
+        temporary = Path(name)
+        ears = Ears(subject, head, whisper)
+        driver = Driver(
+            subject,
+            head,
+            ears,
+            stances_of(subject, how.pose, how.camera, seed, device, temporary / "pose"),
+            seed,
+            device,
+            settings.rasteriser,
+            parse_wish(how.emotion),
+            style_of(ears, head, how.style, temporary / "style"),
+        )
+        start = time.perf_counter()
+        write_frames(folder, driver, progress(driver(sound), voice.name, sound.frames))
+        seconds = time.perf_counter() - start
         told: dict[str, Any] = {
-            "audio": played,
+            "audio": store_sound(voice, temporary / "played.wav", FILM_RATE),
             "rate": FILM_RATE,
             "metadata": synthetic(subject, model, driver.transferred),
         }
@@ -86,15 +90,21 @@ def cross_drive(
         "state": state,
         "voice": {"path": str(voice), "sha256": sha256_of(voice), "seconds": round(sound.frames / FPS, 2)},
         "frames": sound.frames,
-        "driven_by": ["audio", DRIVEN_BY[how.pose], "modelled_blinks", *(["asked_emotion"] if asked else [])],
+        "driven_by": driven_by(how),
         "how": how.model_dump(exclude={"path"}),
         "transferred_emotions": list(driver.transferred),
         "views": list(head.views),
         "labels": list(ears.labels),
         "frames_per_second": round(sound.frames / seconds, 1),
     }
-    with atomic(out) as temporary:
-        temporary.write_text(json.dumps(document, indent=1) + "\n")
+    with atomic(out) as path:
+        path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def driven_by(how: Voice) -> list[str]:
+    """What the frames come from."""
+    found = ["audio", DRIVEN_BY.get(how.pose, "guest_pose"), "modelled_blinks"]
+    return [*found, *(["asked_emotion"] if how.emotion else []), *(["guest_style"] if how.style else [])]
 
 
 def write_frames(folder: Path, driver: Driver, shown: Iterable[Shown]) -> None:

@@ -73,7 +73,7 @@ class Ears:
         self._position = position_share(self._encode)
         self._priors = load_priors(subject.path("model/priors.safetensors")) if PRIOR_VIEWS & set(head.views) else None
         self.own = heard(subject, self.reader, head.views, subject.expression.action_units)
-        self._rest = resting(self.own, subject.train_frames)
+        self._rest = resting(self.own, subject.train_frames, subject.expression.mouth_opening)
         self._emotion = load_emotion(subject.path("model/emotion.safetensors")) if "emotion" in head.views else None
 
     @property

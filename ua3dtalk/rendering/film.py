@@ -4,33 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
 
 import torch
 
+from ua3dtalk.rendering.aside import from_aside
 from ua3dtalk.rendering.follow import Follow
-from ua3dtalk.rendering.orbit import Angles, Orbit
+from ua3dtalk.rendering.guest import open_guest
+from ua3dtalk.rendering.head import Head, load_head
+from ua3dtalk.rendering.orbit import Orbit, parse_camera
 from ua3dtalk.rendering.replay import Replay, Stance, Still
 from ua3dtalk.rendering.wander import Wander
-from ua3dtalk.settings import Pose
+from ua3dtalk.settings import POSES
 from ua3dtalk.subject import Subject
 from ua3dtalk.workflow import sha256_of
 
 FILM_RATE = 48_000  # Hz of the film's sound; the head hears 16 kHz
-POSES = get_args(Pose)
+
+
+def head_of(subject: Subject, model: Path, pose: str, camera: str, device: torch.device) -> Head:
+    """A trained head on its device; where it may be seen from where its clip did not, with colours that hold there."""
+    head = load_head(model).to(device)
+    return head if camera == "still" and pose in POSES else from_aside(head, subject)
 
 
 def stances_of(
-    subject: Subject, pose: Pose | Subject, angles: Angles | None, seed: int, device: torch.device
+    subject: Subject, pose: str, camera: str, seed: int, device: torch.device, folder: Path
 ) -> Callable[[int], Stance]:
-    """Where the head is in each frame: a pose, or as a guest's head, seen from angles or as the clip saw it."""
+    """Where the head is in each frame.
+
+    Args:
+        pose: of `POSES`, or whose head motion it is, as `open_guest` takes it; camera: as `parse_camera` takes it.
+        folder: empty, for the guest's files.
+    """
+    angles = parse_camera(camera)
     stances: Callable[[int], Stance]
-    if isinstance(pose, Subject):
-        stances = Follow(subject, pose, device)
-    elif pose == "wander":
+    if pose == "wander":
         stances = Wander(subject, device, seed)
+    elif pose == "replay":
+        stances = Replay(subject, device)
+    elif pose == "still":
+        stances = Still(subject, device)
     else:
-        stances = Replay(subject, device) if pose == "replay" else Still(subject, device)
+        stances = Follow(subject, open_guest(pose, folder), device)
     return stances if angles is None else Orbit.around(subject, stances, angles, device)
 
 

@@ -2,7 +2,8 @@
 
 What reads lips from speech falls back to its mean where it hears what it was never taught: for the noise of a room that
 is a mouth half open. So where nobody speaks the lips go to what the actor's own training frames are driven by when they
-are most closed.
+are most closed. What is heard moves less than the lips did, so these rows are stretched, away from the mean, until the
+heard opening is as small as the true one is in the most closed frames.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from ua3dtalk.rendering.controls import Track
 
 CLOSED_SHARE = 0.05  # of the training frames, those whose heard opening is least
+MOST_STRETCH = 2.0
 SURELY_SILENT, SURELY_SPOKEN = 0.1, 0.4  # probabilities of the voice detector; between them the lips are in between
 AROUND = 3  # frames before and after speech in which lips move already, and still
 SOFTNESS = 1.5  # frames, deviation of the filter that the lips come and go with
@@ -22,18 +24,25 @@ OPENING = 0  # column of the lip shapes
 LIPS = ("lips", "lip_expression", "voice_style")
 
 
-def resting(own: Track, train: np.ndarray) -> Track:
+def resting(own: Track, train: np.ndarray, opening: np.ndarray) -> Track:
     """The rows that a resting mouth is driven by.
 
     Args:
         own: what the actor's own speech drives all frames by; train: the training frames.
+        opening: [T], the mouth's true one.
     Returns:
         a track of one row; only what moves lips is of use in it.
     """
-    opening = own.lips[train, OPENING]
     count = max(round(CLOSED_SHARE * len(train)), 1)
-    closed = train[np.argsort(opening, kind="stable")[:count]]
-    rows = {name: getattr(own, name)[closed].mean(0, keepdims=True) for name in LIPS if getattr(own, name) is not None}
+    told = own.lips[train, OPENING]
+    closed = train[np.argsort(told, kind="stable")[:count]]
+    true = (np.sort(opening[train])[:count].mean() - opening[train].mean()) / max(float(opening[train].std()), 1e-6)
+    stretch = np.clip(true / min(float(np.sort(told)[:count].mean() - told.mean()), -1e-6), 1, MOST_STRETCH)
+    rows = {}
+    for name in LIPS:
+        if (values := getattr(own, name)) is not None:
+            mean = values[train].mean(0, keepdims=True)
+            rows[name] = mean + stretch * (values[closed].mean(0, keepdims=True) - mean)
     return replace(own, action_units=own.action_units[closed[:1]], emotion=None, novelty=None, **rows)
 
 

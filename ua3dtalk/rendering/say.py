@@ -18,19 +18,17 @@ from ua3dtalk.errors import InputError
 from ua3dtalk.media.encode import write_video
 from ua3dtalk.media.rows import RowWriter
 from ua3dtalk.media.samples import store_sound
-from ua3dtalk.rendering.aside import from_aside
 from ua3dtalk.rendering.curves import Curves, read_curves, write_curves
 from ua3dtalk.rendering.drive import Driver, Shown, Stage
 from ua3dtalk.rendering.ears import Ears
-from ua3dtalk.rendering.film import FILM_RATE, POSES, stances_of, synthetic
-from ua3dtalk.rendering.guest import open_guest
-from ua3dtalk.rendering.head import Head, load_head
+from ua3dtalk.rendering.film import FILM_RATE, head_of, stances_of, synthetic
+from ua3dtalk.rendering.head import Head
 from ua3dtalk.rendering.orbit import parse_camera
 from ua3dtalk.rendering.replay import Still
-from ua3dtalk.rendering.style import Style, parse_style
+from ua3dtalk.rendering.style import style_of
 from ua3dtalk.rendering.uncertainty import coloured
 from ua3dtalk.rendering.wishes import parse_wish
-from ua3dtalk.settings import Pose
+from ua3dtalk.settings import POSES
 from ua3dtalk.subject import Subject
 from ua3dtalk.workflow import RESULTS, atomic, progress
 from ua3dtalk.workflow import say as announce
@@ -64,14 +62,14 @@ def say(options: FilmOptions, voice: Path, emotion: str | None = None, style: st
         UserError: one line for whatever does not fit.
     """
     _check_paths(options, voice)
-    asked, angles = parse_wish(emotion), parse_camera(options.camera)
+    asked = parse_wish(emotion)
     subject = open_actor(options.actor)
     head, device = _open_head(subject, options)
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
         sound = store_sound(voice, Path(folder) / "heard.wav")
-        stances = stances_of(subject, _pose(options.pose, Path(folder)), angles, options.seed, device)
+        stances = stances_of(subject, options.pose, options.camera, options.seed, device, Path(folder) / "pose")
         ears = Ears(subject, head, whisper_folder(subject))
-        manner = _style(ears, head, style, Path(folder))
+        manner = style_of(ears, head, style, Path(folder) / "style")
         driver = Driver(subject, head, ears, stances, options.seed, device, asked=asked, style=manner)
         if driver.transferred:
             never = f"{subject.name} never showed {' and '.join(driver.transferred)}"
@@ -82,12 +80,12 @@ def say(options: FilmOptions, voice: Path, emotion: str | None = None, style: st
 def perform(options: FilmOptions, curves: Path, voice: Path | None = None) -> int:
     """The same, driven by the curves of a table; the voice, if there is one, is only played."""
     _check_paths(options, voice)
-    angles, coefficients = parse_camera(options.camera), read_curves(curves)
+    coefficients = read_curves(curves)
     subject = open_actor(options.actor)
     head, device = _open_head(subject, options)
     track = Curves(subject, head.views, head.lip_count).track(coefficients)
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
-        stances = stances_of(subject, _pose(options.pose, Path(folder)), angles, options.seed, device)
+        stances = stances_of(subject, options.pose, options.camera, options.seed, device, Path(folder) / "pose")
         stage = Stage(subject, head, stances, device)
         shown = progress(stage.perform(track), "perform", len(coefficients))
         return _write(options, stage, shown, voice, Path(folder))
@@ -103,7 +101,7 @@ def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None, 
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
         sound = store_sound(voice, Path(folder) / "heard.wav")
         ears = Ears(subject, head, whisper_folder(subject))
-        manner = _style(ears, head, style, Path(folder))
+        manner = style_of(ears, head, style, Path(folder) / "style")
         driver = Driver(subject, head, ears, Still(subject, device), options.seed, device, asked=asked, style=manner)
         between = Curves(subject, head.views, head.lip_count)
         return write_curves(options.out, (between.coefficients(track) for track in driver.tracks(sound)))
@@ -111,24 +109,10 @@ def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None, 
 
 def _open_head(subject: Subject, options: FilmOptions) -> tuple[Head, torch.device]:
     device = choose_device(options.device)
-    head = load_head(subject.path("model/fused.safetensors")).to(device)
-    if options.camera != "still" or options.pose not in POSES:
-        head = from_aside(head, subject)
+    head = head_of(subject, subject.path("model/fused.safetensors"), options.pose, options.camera, device)
     if options.uncertainty and not head.uncertain:
         raise InputError(f"--uncertainty: the head of {subject.name} has no beliefs: train it with method: ua3dtalk")
     return head, device
-
-
-def _pose(pose: str, folder: Path) -> Pose | Subject:
-    return pose if pose in POSES else open_guest(pose, folder / "pose")  # type: ignore[return-value]
-
-
-def _style(ears: Ears, head: Head, text: str | None, folder: Path) -> Style | None:
-    if text is None:
-        return None
-    name, strength = parse_style(text)
-    curves = Curves(ears.subject, head.views, head.lip_count)
-    return Style(curves, ears.own, open_guest(name, folder / "style"), strength)
 
 
 def _write(options: FilmOptions, stage: Stage, shown: Iterable[Shown], voice: Path | None, folder: Path) -> int:
@@ -156,6 +140,7 @@ def _check_paths(options: FilmOptions, voice: Path | None) -> None:
     if options.uncertainty and options.out.suffix.lower() != ".mp4":
         raise InputError("--uncertainty goes with a film: give --out an .mp4")
     _check_voice(voice)
+    parse_camera(options.camera)
     if options.pose not in POSES and not Path(options.pose).exists():
         raise InputError(f"--pose {options.pose}: choose of {', '.join(POSES)}, or name a video of another person")
 

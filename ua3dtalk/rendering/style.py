@@ -9,6 +9,7 @@ emotions that it never showed (`ua3dtalk.rendering.transfer`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -17,10 +18,13 @@ from ua3dtalk.errors import InputError
 from ua3dtalk.face.basis import NAMES
 from ua3dtalk.rendering.controls import Track
 from ua3dtalk.rendering.curves import Curves
+from ua3dtalk.rendering.ears import Ears
+from ua3dtalk.rendering.guest import open_guest
+from ua3dtalk.rendering.head import Head
 from ua3dtalk.rendering.transfer import moved_by
+from ua3dtalk.rendering.wishes import parse_style
 from ua3dtalk.subject import LIPS_IN_EXPRESSION, Subject
 
-STRONGEST = 1.5
 SLOW = 10.0  # frames, deviation of the filter: slower is mood, quicker is speech
 LEAST_GAIN, MOST_GAIN = 0.5, 2.0  # by which a coefficient's motion may be stretched
 FARTHEST = 4.0  # deviations of the actor's by which a coefficient's usual value may move
@@ -129,17 +133,9 @@ def _gain(wanted: np.ndarray, own: np.ndarray) -> np.ndarray:
     return found
 
 
-def parse_style(text: str) -> tuple[str, float]:
-    """`clip.mp4` or `clip.mp4:0.7` as the guest and the strength.
-
-    Raises:
-        InputError: the strength is out of range.
-    """
-    name, colon, number = text.rpartition(":")
-    try:
-        strength = float(number) if colon else 1.0
-    except ValueError:
-        return text, 1.0
-    if not 0 <= strength <= STRONGEST:
-        raise InputError(f"--style {text}: the strength goes from 0 to {STRONGEST:g}")
-    return (name if colon else text), strength
+def style_of(ears: Ears, head: Head, text: str | None, folder: Path) -> Style | None:
+    """The style that somebody asks for; folder: empty, for the guest's files."""
+    if text is None:
+        return None
+    name, strength = parse_style(text)
+    return Style(Curves(ears.subject, head.views, head.lip_count), ears.own, open_guest(name, folder), strength)

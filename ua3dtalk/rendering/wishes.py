@@ -1,4 +1,4 @@
-"""Emotions that are asked for: one, a blend, or key frames over time."""
+"""What is asked for in words: emotions (one, a blend, or key frames over time) and whose manner of speaking."""
 
 from __future__ import annotations
 
@@ -96,3 +96,19 @@ def _wish(rows: Sequence[tuple[float, dict[str, float]]], where: str) -> Wish:
         raise InputError(f"{where}: no emotion is named: {HOW}")
     strengths = np.array([[row.get(label, 0.0) for label in labels] for _, row in rows])
     return Wish(labels, np.array([at for at, _ in rows]), strengths)
+
+
+def parse_style(text: str) -> tuple[str, float]:
+    """`clip.mp4` or `clip.mp4:0.7` as the guest and the strength.
+
+    Raises:
+        InputError: the strength is out of range.
+    """
+    name, colon, number = text.rpartition(":")
+    try:
+        strength = float(number) if colon else 1.0
+    except ValueError:
+        return text, 1.0
+    if not 0 <= strength <= STRONGEST:
+        raise InputError(f"--style {text}: the strength goes from 0 to {STRONGEST:g}")
+    return (name if colon else text), strength

@@ -67,7 +67,7 @@ def test_how_it_is_said_is_done_and_told(
     soundfile.write(voice, babble(10), 16_000)
     document = drive(hearing_subject, make_head(hearing_subject), voice, tmp_path, pose="still", camera="20")
     assert document["driven_by"] == ["audio", "fixed_pose", "modelled_blinks"]
-    assert document["how"] == {"emotion": None, "pose": "still", "camera": "20"}
+    assert document["how"] == {"emotion": None, "style": None, "pose": "still", "camera": "20"}
     with av.open(str(tmp_path / "said/driven.mp4")) as film:
         assert film.metadata["comment"].startswith("synthetic: rendered by ua3dtalk from the head")
         assert film.streams.audio[0].rate == 48_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,24 +20,36 @@ def track(frames: int, wide: bool, seed: int = 0) -> Track:
     return Track(lips, units, *more, rng.standard_normal((frames, 128)), rng.uniform(1, 2, frames))
 
 
+def standard(values: np.ndarray) -> np.ndarray:
+    return (values - values.mean(0)) / values.std(0)
+
+
 @pytest.mark.parametrize("wide", [False, True])
-def test_rest_is_the_mean_of_the_training_frames_that_are_most_closed(wide: bool) -> None:
+@pytest.mark.parametrize("heard_share", [0.3, 0.7, 1.0, 1.5])
+def test_rest_is_as_closed_as_the_actor_was(wide: bool, heard_share: float) -> None:
+    """heard_share: how far heard lips move, of how far they did; they are stretched to twice at most, never less."""
     own = track(400, wide)
     train = np.arange(0, 400, 2)
-    rest = resting(own, train)
+    true = 0.1 + 0.02 * own.lips[:, 0]
+    own = replace(own, lips=heard_share * standard(own.lips[train])[np.arange(400) // 2])
+    rest = resting(own, train, true)
     closed = sorted(train, key=lambda frame: own.lips[frame, 0])[:10]  # 5 % of 200
-    np.testing.assert_allclose(rest.lips, np.mean([own.lips[frame] for frame in closed], axis=0)[None])
+    heard = own.lips[train, 0]
+    wanted = np.sort(standard(true[train]))[:10].mean()
+    least = np.mean([own.lips[frame] for frame in closed], axis=0)
+    found = (rest.lips[0, 0] - heard.mean()) / (least[0] - heard.mean())
+    assert found == pytest.approx(np.clip(wanted / (least[0] - heard.mean()), 1, 2))
     if wide:
         assert own.lip_expression is not None and rest.lip_expression is not None
-        wanted = np.mean([own.lip_expression[frame] for frame in closed], axis=0)
-        np.testing.assert_allclose(rest.lip_expression[0], wanted)
+        mean, shown = own.lip_expression[train].mean(0), np.mean([own.lip_expression[f] for f in closed], axis=0)
+        np.testing.assert_allclose(rest.lip_expression[0], mean + found * (shown - mean))
     else:
         assert rest.lip_expression is None
 
 
 def test_speech_passes_and_silence_rests() -> None:
     own, heard = track(200, True), track(100, True, seed=1)
-    rest = resting(own, np.arange(200))
+    rest = resting(own, np.arange(200), own.lips[:, 0])
     spoken = np.where(np.arange(100) < 50, 0.95, 0.01)
     changed = at_rest(heard, rest, spoken)
     for name in ("lips", "lip_expression", "voice_style"):
@@ -62,5 +76,5 @@ def test_a_doubtful_sound_moves_lips_a_little() -> None:
 
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_very_short_sounds(frames: int) -> None:
-    rest = resting(track(20, True), np.arange(20))
+    rest = resting(track(20, True), np.arange(20), np.linspace(0, 0.1, 20))
     assert at_rest(track(frames, True), rest, np.ones(frames)).lips.shape == (frames, 3)
