@@ -87,7 +87,9 @@ def _add_voice(command: argparse.ArgumentParser) -> None:
 
 
 def _add_film(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--out", type=Path, required=True, help="the film, .mp4, or a folder for pictures with alpha")
+    command.add_argument(
+        "--out", type=Path, required=True, help="the film, .mp4, the moving head, .glb, or a folder for pictures"
+    )
     command.add_argument("--pose", default="wander", help="head motion: %(default)s, replay or still")
     command.add_argument("--camera", default="still", help="%(default)s, orbit, orbit:degrees, or yaw,pitch in degrees")
     command.add_argument("--uncertainty", type=Path, help="another film, which shows where the head is unsure")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def hearing_subject(tiny_subject: Subject, monkeypatch: pytest.MonkeyPatch) -> S
 def make_head() -> Callable[..., Head]:
     """A function that makes a head whose random reader is not deaf to sounds that are far from its supports."""
 
-    def make(subject: Subject, **given: int) -> Head:
+    def make(subject: Subject, **given: Any) -> Head:
         head = tiny_head(subject, **given)
         head.reader.spread.fill_(1000.0)
         return head
