@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from ua3dtalk.field.branch import BranchShape
@@ -13,6 +14,7 @@ from ua3dtalk.rendering.head import BranchNet, Head, TrainedBranch
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.subject import Subject
 from ua3dtalk.training.initial import face_points, mouth_points
+from ua3dtalk.training.landmark_motion import fit_landmark_motion
 from ua3dtalk.training.settings import AudioSettings, BranchTraining, DensifySettings, FuseTraining, TrainingSettings
 
 LIPS, RADIUS = 3, 1
@@ -79,3 +81,10 @@ def tiny_head(
         torch.nn.init.normal_(buffer, std=0.1 if buffer is reader.projection else 1.0)
     reader.spread.fill_(20.0)
     return Head(branches[0], branches[1], reader, 1)
+
+
+def with_motion(subject: Subject, head: Head) -> Head:
+    """The head with a face that begins with the motion of landmarks."""
+    head.face.net.motion = fit_landmark_motion(subject, np.zeros((subject.frame_count, head.lip_count)))
+    head.face.net.attach(head.face.cloud.means)
+    return head

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from ua3dtalk import __version__
 from ua3dtalk.errors import InputError
@@ -21,6 +23,7 @@ from ua3dtalk.rendering.drive import Cue, Stage
 from ua3dtalk.rendering.glb import Buffer, Kind
 from ua3dtalk.rendering.head import Head
 from ua3dtalk.rendering.renderer import Deformed
+from ua3dtalk.rendering.transfer import displacement, transferable
 from ua3dtalk.rendering.uncertainty import FULL_SCALE
 from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.sh import C0, coefficients
@@ -43,6 +46,8 @@ class Animation:
 
     moving: components of what changes, by attribute; rows are [N * width] in the order of the Gaussians, the face's
     and then the mouth's. opacities [N]; sh [N, K, 3]; mouth_first: where the mouth's begin. cameras: of each frame.
+    centre [3]: m, what a camera goes round. faces: how Gaussians move [N, 3] m in emotions that the actor never showed,
+    at strength 1; these s together raise the log variance by 2 ln(1 + s) times novelty, for the face and the mouth.
     """
 
     moving: Mapping[str, Components]
@@ -50,6 +55,9 @@ class Animation:
     sh: np.ndarray
     mouth_first: int
     cameras: Sequence[Camera]
+    centre: np.ndarray
+    faces: Mapping[str, np.ndarray]
+    novelty: tuple[float, float] | None
 
 
 def animate(stage: Stage, cues: Iterable[Cue]) -> Animation:
@@ -75,12 +83,40 @@ def animate(stage: Stage, cues: Iterable[Cue]) -> Animation:
         np.concatenate([cloud.sh[:, :degree].cpu().numpy() for cloud in clouds]),
         len(clouds[0]),
         cameras,
+        stage.subject.tracking.neutral.mean(0),
+        {label: _carried(stage.head, displacement({label: 1.0})) for label in transferable(stage.subject, stage.head)},
+        _novelty(stage.head),
     )
 
 
+def _carried(head: Head, moved: np.ndarray) -> np.ndarray:
+    """How the Gaussians move [N, 3] m where landmarks do, [478, 3] m."""
+    found = []
+    for branch in (head.face, head.mouth):
+        motion, means = branch.net.motion, branch.cloud.means
+        landmarks = torch.from_numpy(moved.astype(np.float32)).to(means.device)
+        found.append(torch.zeros_like(means) if motion is None else motion.carry(landmarks))
+    return torch.cat(found).detach().cpu().numpy()
+
+
+def _novelty(head: Head) -> tuple[float, float] | None:
+    """How much one unit of the logarithm of the views' covariances raises the log variance of face and mouth."""
+    if not head.uncertain:
+        return None
+    face, mouth = (
+        float(F.softplus(branch.net.uncertain.confidence.weight).sum())
+        for branch in (head.face, head.mouth)
+        if branch.net.uncertain is not None
+    )
+    return face, mouth
+
+
 def _rows(frame: Deformed, head: Head) -> dict[str, np.ndarray]:
-    """What moves, by attribute, flat. Quaternions come x first; they keep the length that the edits gave them, over
-    that of the unmoved ones, so that what is linear in the edits stays linear."""
+    """What moves, by attribute, flat.
+
+    Quaternions come x first; they keep the length that the edits gave them, over that of the unmoved ones, so that
+    what is linear in the edits stays linear.
+    """
     lengths = np.concatenate([branch.cloud.quats.norm(dim=1).cpu().numpy() for branch in (head.face, head.mouth)])
     turns = frame.quats.cpu().numpy()[:, [1, 2, 3, 0]] / lengths[:, None]
     found = {POSITION: frame.means.cpu().numpy(), ROTATION: turns, SCALE: frame.scales.cpu().numpy()}
@@ -98,6 +134,8 @@ def write_animation(path: Path, animation: Animation, sound: bytes | None, told:
     buffer = Buffer()
     attributes = _attributes(buffer, animation)
     targets, weights, ranges = _targets(buffer, animation)
+    expressions = _expressions(buffer, animation, targets)
+    weights = np.pad(weights, ((0, 0), (0, len(expressions))))
     count, (width, height) = len(animation.cameras), (animation.cameras[0].width, animation.cameras[0].height)
     intrinsics = np.stack([camera.K.cpu().numpy()[[0, 1, 0, 1], [0, 1, 2, 2]] for camera in animation.cameras])
     extras: dict[str, Any] = {
@@ -107,11 +145,13 @@ def write_animation(path: Path, animation: Animation, sound: bytes | None, told:
         "height": height,
         "blur": BLUR,
         "mouth": animation.mouth_first,
+        "centre": [float(value) for value in animation.centre],
         "targets": ranges,
+        "expressions": expressions,
         "intrinsics": buffer.track(intrinsics, "VEC4"),
     }
-    if DOUBT in ranges:
-        extras["white"] = FULL_SCALE
+    if animation.novelty is not None:
+        extras |= {"white": FULL_SCALE, "novelty": animation.novelty}
     if sound is not None:
         extras["sound"] = {"bufferView": buffer.blob(sound), "mimeType": "audio/mp4"}
     splats = {"kernel": "ellipse", "colorSpace": "srgb_rec709_display", "sortingMethod": "cameraDistance"}
@@ -162,7 +202,7 @@ def _targets(buffer: Buffer, animation: Animation) -> tuple[list[dict[str, int]]
     Each target moves one attribute. Readers that know only POSITION must find one in each, so that of the others is 0.
     """
     targets: list[dict[str, int]] = []
-    columns, ranges = [np.zeros((len(animation.cameras), 0), np.float32)], {}
+    columns, ranges = [], {}
     nowhere = buffer.zeros(len(animation.opacities))
     for name, each in animation.moving.items():
         ranges[name] = [len(targets), len(each.basis)]
@@ -176,6 +216,16 @@ def _targets(buffer: Buffer, animation: Animation) -> tuple[list[dict[str, int]]
             targets.append({POSITION: nowhere} | {name: accessor})
         columns.append(each.weights * tops)
     return targets, np.concatenate(columns, 1), ranges
+
+
+def _expressions(buffer: Buffer, animation: Animation, targets: list[dict[str, int]]) -> dict[str, list[float]]:
+    """Further targets, of emotions that the actor never showed: by label the target and its weight at strength 1."""
+    found: dict[str, list[float]] = {}
+    for label, values in animation.faces.items():
+        top = float(np.abs(values).max(initial=1e-12))
+        found[label] = [len(targets), top]
+        targets.append({POSITION: buffer.vertices(_normalised(values / top, np.int8), "VEC3", bounds=True)})
+    return found
 
 
 def _normalised(values: np.ndarray, kind: type[np.integer[Any]]) -> np.ndarray:

@@ -12,7 +12,7 @@ from ua3dtalk.errors import InputError
 from ua3dtalk.media.samples import Samples
 from ua3dtalk.rendering.compose import to_bytes
 from ua3dtalk.rendering.controls import ControlTrack, Track
-from ua3dtalk.rendering.ears import Ears, Passage
+from ua3dtalk.rendering.ears import Hearing, Passage
 from ua3dtalk.rendering.emotions import in_emotions
 from ua3dtalk.rendering.head import Controls, Head
 from ua3dtalk.rendering.renderer import HeadRenderer
@@ -125,7 +125,7 @@ class Driver(Stage):
         self,
         subject: Subject,
         head: Head,
-        ears: Ears,
+        ears: Hearing,
         stances: Callable[[int], Stance],
         seed: int,
         device: torch.device,
