@@ -20,6 +20,8 @@ FLAGS = (
     "--headless=new",
     "--no-sandbox",  # tests run as root in containers
     "--disable-gpu",
+    "--use-angle=swiftshader",  # WebGL without a graphics card
+    "--enable-unsafe-swiftshader",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
     "--mute-audio",
@@ -48,9 +50,10 @@ class Browser:
         except urllib.error.HTTPError as error:
             raise RuntimeError(json.load(error)["value"]["message"]) from None
 
-    def open(self, path: Path) -> None:
-        """Load a page from its file; returns when it is loaded."""
-        self._call("POST", f"{self.session}/url", {"url": path.resolve().as_uri()})
+    def open(self, page: Path | str) -> None:
+        """Load a page from its file or address; returns when it is loaded."""
+        address = page if isinstance(page, str) else page.resolve().as_uri()
+        self._call("POST", f"{self.session}/url", {"url": address})
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run the body of a function; `return` gives its value, `arguments` holds what was passed."""
