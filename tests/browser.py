@@ -84,6 +84,17 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.devtools("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
 
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press at one place of the window and release at another."""
+        for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            self.devtools("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Give a file to an input."""
+        root = self.devtools("DOM.getDocument")["root"]["nodeId"]
+        node = self.devtools("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.devtools("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+
     def key(self, name: str) -> None:
         """Press and release a key of the focused element."""
         text = {"text": name} if len(name) == 1 else {}

@@ -62,7 +62,9 @@ def tiny_head(
     if uncertain:
         kept = {"plane_sides": (5, 8), "plane_channels": 2, "audio_code": LIPS, "hidden": 16, "members": 3, "state": 6}
         shapes = {
-            "face": UncertainShape(("audio", "lip_expression"), True, anchors=40, **kept),
+            "face": UncertainShape(
+                ("audio", "emotion"), True, anchors=40, emotion_sides=(4, 6), emotion_channels=3, **kept
+            ),
             "mouth": UncertainShape(("audio",), False, ("position",), anchors=20, **kept),
         }
     branches = []

@@ -11,6 +11,7 @@ import ipaddress
 import json
 import secrets
 import threading
+import traceback
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -105,10 +106,10 @@ class Desk:
             error = ""
             try:
                 job()
-            except (UserError, OSError, MemoryError) as problem:
+            except Exception as problem:  # whatever it is, it must not end the server
                 error = one_line(problem)
-            except Exception as problem:  # a voice that nothing was prepared for must not end the server
-                error = f"this voice cannot be said ({one_line(problem)})"
+                if not isinstance(problem, UserError):
+                    traceback.print_exc()
             finally:
                 self.status = replace(self.status, busy=False, error=error)
 

@@ -6,6 +6,7 @@ import ipaddress
 import tempfile
 import time
 import webbrowser
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def _serve(studio: Studio, options: ViewOptions) -> None:
             desk.say(options.voice, _name(options), keep=True)
             if options.browser:
                 webbrowser.open(address)
-            server.serve_forever()
+            with suppress(KeyboardInterrupt):  # which is how one leaves
+                server.serve_forever()
 
 
 def _name(options: ViewOptions) -> str:

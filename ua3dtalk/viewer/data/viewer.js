@@ -272,7 +272,7 @@ class Viewer {
 // The program that runs on this computer and can hear: voices and the actor's own emotions.
 class Server {
   constructor(viewer) {
-    Object.assign(this, { viewer, version: -1, wanted: null });
+    Object.assign(this, { viewer, version: 0, wanted: null });
     find("voice").hidden = false;
     find("file").addEventListener("change", (event) => this.voice(event.target.files[0]));
     document.addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("over"); });
