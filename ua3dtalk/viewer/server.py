@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from ua3dtalk.errors import UserError
@@ -45,10 +46,15 @@ class Status:
 
 
 class Desk:
-    """What the server's threads share: one job at a time, its progress, the last head."""
+    """What the server's threads share: one job at a time, its progress, the last head.
+
+    Jobs are done by whoever calls `work`: the main thread, whose pools of threads are there already, and
+    which Ctrl+C ends.
+    """
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
+        self._jobs: Queue[Callable[[], None] | None] = Queue()
         self.status, self.head = Status(), b""
         self._heard: Heard | None = None
         self._strengths: dict[str, float] = {}
@@ -77,7 +83,7 @@ class Desk:
                     voice.unlink(missing_ok=True)
             self._show()
 
-        self._start(job)
+        self._jobs.put(job)
 
     def feel(self, strengths: dict[str, float]) -> None:
         """Show what was heard in other emotions. The job was reserved."""
@@ -90,7 +96,7 @@ class Desk:
                 self._strengths = before
                 raise
 
-        self._start(job)
+        self._jobs.put(job)
 
     def _show(self) -> None:
         if self._heard is None:
@@ -101,8 +107,9 @@ class Desk:
     def _told(self, doing: str, share: float) -> None:
         self.status = replace(self.status, doing=doing, share=share)
 
-    def _start(self, job: Callable[[], None]) -> None:
-        def run() -> None:
+    def work(self) -> None:
+        """Do what comes, until `close`."""
+        while (job := self._jobs.get()) is not None:
             error = ""
             try:
                 job()
@@ -110,10 +117,11 @@ class Desk:
                 error = one_line(problem)
                 if not isinstance(problem, UserError):
                     traceback.print_exc()
-            finally:
-                self.status = replace(self.status, busy=False, error=error)
+            self.status = replace(self.status, busy=False, error=error)
 
-        threading.Thread(target=run, daemon=True).start()
+    def close(self) -> None:
+        """End `work` after the job that it is at."""
+        self._jobs.put(None)
 
 
 class Server(ThreadingHTTPServer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import tempfile
+import threading
 import time
 import webbrowser
 from contextlib import suppress
@@ -75,8 +76,10 @@ def _serve(studio: Studio, options: ViewOptions) -> None:
             desk.say(options.voice, _name(options), keep=True)
             if options.browser:
                 webbrowser.open(address)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
             with suppress(KeyboardInterrupt):  # which is how one leaves
-                server.serve_forever()
+                desk.work()
+            server.shutdown()
 
 
 def _name(options: ViewOptions) -> str:

@@ -69,10 +69,14 @@ def server(studio: Studio, voice: Path, tmp_path: Path) -> Iterator[Server]:
     (tmp_path / "uploads").mkdir()
     with Server(Desk(studio), "127.0.0.1", 0, tmp_path / "uploads") as made:
         threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
+        worker = threading.Thread(target=made.desk.work)
+        worker.start()
         made.desk.take()
         made.desk.say(voice, "voice.wav", keep=True)
         yield made
         made.shutdown()
+        made.desk.close()
+        worker.join()
 
 
 @pytest.fixture(scope="session")
