@@ -45,6 +45,17 @@ class Viewer {
     this.late = 0;  // pictures that came slowly, one after the other
     this.connect();
     new ResizeObserver(() => this.resize()).observe(this.painter.canvas);
+  }
+
+  // Whether the picture is another than what should be seen; the page rests while it is not.
+  set stale(is) {
+    this.old = is;
+    if (is) this.wake();
+  }
+
+  wake() {
+    if (this.waiting) return;
+    this.waiting = true;
     requestAnimationFrame(() => this.tick());
   }
 
@@ -121,6 +132,7 @@ class Viewer {
     if (!this.head) return;
     if (this.frame >= this.head.frames - 1) this.seek(0);
     this.playing = true;
+    this.wake();
     this.since = performance.now() - this.frame / this.head.fps * 1000;
     if (this.sound.src) this.sound.play().catch((error) => { this.pause(); say(`no sound: ${error.message}`, true); });
     this.button();
@@ -152,7 +164,7 @@ class Viewer {
   }
 
   tick() {
-    requestAnimationFrame(() => this.tick());
+    this.waiting = false;
     if (!this.head) return;
     this.hurry();
     if (this.playing) {
@@ -161,7 +173,8 @@ class Viewer {
       if (frame !== this.frame) this.show(Math.min(frame, this.head.frames - 1));
       if (frame >= this.head.frames || this.sound.ended) this.pause();
     }
-    if (this.stale) this.paint();
+    if (this.old) this.paint();
+    if (this.playing) this.wake();
   }
 
   // Where no graphics card helps, coarser pictures in time are better than fine ones too late.
@@ -169,7 +182,7 @@ class Viewer {
     const now = performance.now();
     this.late = this.busy && now - this.last > SLOW ? this.late + 1 : 0;
     this.last = now;
-    this.busy = this.stale || this.playing;
+    this.busy = this.playing;
     if (this.late < 3 || this.painter.canvas.width <= this.head.width) return;
     this.late = 0;
     this.detail *= 0.7;
