@@ -20,6 +20,8 @@ FLAGS = (
     "--headless=new",
     "--no-sandbox",  # tests run as root in containers
     "--disable-gpu",
+    "--use-angle=swiftshader",  # WebGL without a graphics card
+    "--enable-unsafe-swiftshader",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
     "--mute-audio",
@@ -48,9 +50,10 @@ class Browser:
         except urllib.error.HTTPError as error:
             raise RuntimeError(json.load(error)["value"]["message"]) from None
 
-    def open(self, path: Path) -> None:
-        """Load a page from its file; returns when it is loaded."""
-        self._call("POST", f"{self.session}/url", {"url": path.resolve().as_uri()})
+    def open(self, page: Path | str) -> None:
+        """Load a page from its file or address; returns when it is loaded."""
+        address = page if isinstance(page, str) else page.resolve().as_uri()
+        self._call("POST", f"{self.session}/url", {"url": address})
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run the body of a function; `return` gives its value, `arguments` holds what was passed."""
@@ -80,6 +83,17 @@ class Browser:
         """Press and release at a place of the window."""
         for kind in ("mousePressed", "mouseReleased"):
             self.devtools("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press at one place of the window and release at another."""
+        for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            self.devtools("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Give a file to an input."""
+        root = self.devtools("DOM.getDocument")["root"]["nodeId"]
+        node = self.devtools("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.devtools("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
     def key(self, name: str) -> None:
         """Press and release a key of the focused element."""

@@ -5,6 +5,7 @@ ua3dtalk say May speech.wav --out may.mp4 --emotion happy:0.8
 ua3dtalk perform May curves.csv --out may.mp4
 ua3dtalk curves May speech.wav --out may.csv
 ua3dtalk export May --out may.ply
+ua3dtalk view May --voice speech.wav
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ua3dtalk.errors import InputError, UserError
 from ua3dtalk.workflow import SYNC_NET, one_line
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from ua3dtalk.rendering.say import FilmOptions
 
 REGIONS = {"both": ("frame", "face"), "frame": ("frame",), "face": ("face",)}
@@ -73,6 +76,18 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("actor", help="name under results/, or a folder")
     export.add_argument("--out", type=Path, required=True, help="the head at rest, .ply")
     export.set_defaults(run=_export)
+    view = commands.add_parser("view", help="show a trained actor in a browser, from all sides")
+    view.add_argument("actor", help="name under results/, or a folder")
+    view.add_argument("--voice", type=Path, help="any file with sound; silence unless given")
+    view.add_argument("--out", type=Path, help="write one page, .html, that needs no server")
+    view.add_argument("--host", default="127.0.0.1", help="where it listens (%(default)s: this computer alone)")
+    view.add_argument("--port", type=int, default=8765, help="(%(default)s; 0: any)")
+    view.add_argument("--no-browser", dest="browser", action="store_false", help="open none")
+    view.add_argument("--pose", default="wander", help="head motion: %(default)s, replay or still")
+    view.add_argument("--longest", type=float, default=600.0, help="seconds that a voice may last (%(default)g)")
+    view.add_argument("--seed", type=int, default=0, help="of blinks, brows and head motion (%(default)s)")
+    view.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    view.set_defaults(run=_view)
     return root
 
 
@@ -88,7 +103,9 @@ def _add_voice(command: argparse.ArgumentParser) -> None:
 
 
 def _add_film(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--out", type=Path, required=True, help="the film, .mp4, or a folder for pictures with alpha")
+    command.add_argument(
+        "--out", type=Path, required=True, help="the film, .mp4, the moving head, .glb, or a folder for pictures"
+    )
     command.add_argument(
         "--pose", default="wander", help="head motion: %(default)s, replay, still, or a clip whose it is"
     )
@@ -120,8 +137,13 @@ def _film(options: argparse.Namespace) -> FilmOptions:
     """What a command knows of the film's options; the rest is as usual."""
     from ua3dtalk.rendering.say import FilmOptions
 
-    known = {field.name for field in fields(FilmOptions)}
-    return FilmOptions(**{name: value for name, value in vars(options).items() if name in known})
+    return FilmOptions(**_known(options, FilmOptions))
+
+
+def _known(options: argparse.Namespace, kind: type[DataclassInstance]) -> dict[str, Any]:
+    """Those options that a class of options has a field for."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in vars(options).items() if name in names}
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -136,6 +158,12 @@ def _export(options: argparse.Namespace) -> None:
     subject = open_actor(options.actor)
     head = from_aside(load_head(subject.path("model/fused.safetensors")), subject)
     save_ply(Cloud.joined([head.face.cloud, head.mouth.cloud]), options.out)
+
+
+def _view(options: argparse.Namespace) -> None:
+    from ua3dtalk.viewer.view import ViewOptions, view
+
+    view(ViewOptions(**_known(options, ViewOptions)))
 
 
 def _evaluate(options: argparse.Namespace) -> None:

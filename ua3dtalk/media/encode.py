@@ -1,4 +1,4 @@
-"""Writing a clip that any player shows: H.264 and AAC in mp4, frame by frame."""
+"""Writing a clip that any player shows: H.264 and AAC in mp4, frame by frame; or its sound alone."""
 
 from __future__ import annotations
 
@@ -64,6 +64,19 @@ def write_video(
         if sound is not None:
             sound.finish()
     return count
+
+
+def write_sound(path: Path | str, samples: Samples, rate: int) -> None:
+    """Encode a sound alone, as AAC in mp4, which every browser plays.
+
+    Args:
+        path: .m4a, written atomically. samples: float32 [n] mono in -1..1, n > 0; rate: of them.
+    """
+    with atomic(path) as temporary, av.open(temporary, "w", format="mp4", options=_muxer()) as container:
+        sound = _Sound(container, samples, rate)
+        for end in range(rate, len(samples) + rate, rate):
+            sound.write_until(end / rate)
+        sound.finish()
 
 
 def _muxer() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -51,26 +52,29 @@ class Sound:
         return int(self._file.samplerate)
 
 
-def store_sound(source: Path | str, out: Path, rate: int = AUDIO_RATE) -> Sound:
+def store_sound(source: Path | str, out: Path, rate: int = AUDIO_RATE, longest: float = math.inf) -> Sound:
     """Decode all sound of a file that ffmpeg reads, from its first sample on, into a 16-bit wav of whole video frames.
 
     What is missing of the last frame is silence, so the shortest sound lasts one frame.
 
     Args:
         rate: samples a second of the wav, a multiple of the frames a second.
+        longest: seconds; no more is decoded.
     Raises:
-        InputError: unreadable, without sound, or with samples that are not numbers.
+        InputError: unreadable, without sound, longer than that, or with samples that are not numbers.
     """
-    write_wav(out, _whole_frames(source, rate), rate)
+    write_wav(out, _whole_frames(source, rate, longest), rate)
     return Sound(out)
 
 
-def _whole_frames(source: Path | str, rate: int) -> Iterator[np.ndarray]:
+def _whole_frames(source: Path | str, rate: int, longest: float) -> Iterator[np.ndarray]:
     count = 0
     for block in sound_blocks(source, rate):
         if not np.isfinite(block).all():
             raise InputError(f"{source} has samples that are not numbers: export it again as 16-bit wav")
         count += len(block)
+        if count > longest * rate:
+            raise InputError(f"{source} is longer than {longest:g} s: cut it")
         yield block
     if not count:
         raise InputError(f"{source} has no readable sound: name a file with an audio track")

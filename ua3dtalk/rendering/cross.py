@@ -22,7 +22,7 @@ from ua3dtalk.rendering.film import FILM_RATE, head_of, stances_of, synthetic
 from ua3dtalk.rendering.style import style_of
 from ua3dtalk.rendering.uncertainty import DEVIATION, coloured
 from ua3dtalk.rendering.wishes import parse_wish
-from ua3dtalk.settings import CrossSettings, Voice
+from ua3dtalk.settings import POSES, CrossSettings, Voice
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic, progress, sha256_of
 
@@ -60,7 +60,7 @@ def cross_drive(
         (folder / name).unlink(missing_ok=True)
     sound = store_sound(voice, folder / SOUND)
     device = choose_device(settings.device)
-    head = head_of(subject, model, how.pose, how.camera, device)
+    head = head_of(subject, model, how.camera != "still" or how.pose not in POSES, device)
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as name:
         temporary = Path(name)
         ears = Ears(subject, head, whisper)

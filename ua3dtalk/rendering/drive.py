@@ -12,7 +12,7 @@ from ua3dtalk.errors import InputError
 from ua3dtalk.media.samples import Samples
 from ua3dtalk.rendering.compose import to_bytes
 from ua3dtalk.rendering.controls import ControlTrack, Track
-from ua3dtalk.rendering.ears import Ears, Passage
+from ua3dtalk.rendering.ears import Hearing, Passage
 from ua3dtalk.rendering.emotions import in_emotions
 from ua3dtalk.rendering.head import Controls, Head
 from ua3dtalk.rendering.renderer import HeadRenderer
@@ -38,13 +38,19 @@ class HeardFrame:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A frame: what drove it, where the head was, its picture uint8 [H, W, 3], what was heard there."""
+class Cue:
+    """A frame before it is rendered: what drives it, where the head is, what was heard there."""
 
     controls: Controls
     stance: Stance
-    picture: np.ndarray
     heard: HeardFrame
+
+
+@dataclass(frozen=True)
+class Shown(Cue):
+    """A frame and its picture uint8 [H, W, 3]."""
+
+    picture: np.ndarray
 
 
 class Stage:
@@ -70,7 +76,7 @@ class Stage:
         self.subject, self.head, self.stances, self.device = subject, head, stances, device
         self.renderer = HeadRenderer(head, device, backend)
 
-    def perform(self, track: Track) -> Iterator[Shown]:
+    def follow(self, track: Track) -> Iterator[Cue]:
         """Frame after frame of a track that no sound gave.
 
         Raises:
@@ -82,15 +88,14 @@ class Stage:
             )
         controls = ControlTrack(self.subject, track, False, self.device)
         for frame in range(len(track.action_units)):
-            yield self.show(controls(frame), frame, HeardFrame(0.0, 0.0, 1.0, np.zeros(0)))
+            yield Cue(controls(frame), self.stances(frame), HeardFrame(0.0, 0.0, 1.0, np.zeros(0)))
 
-    def show(self, controls: Controls, frame: int, heard: HeardFrame) -> Shown:
-        """The k-th frame."""
-        stance = self.stances(frame)
-        picture = to_bytes(self.renderer(stance.camera, controls, stance.background)).cpu().numpy()
-        return Shown(controls, stance, picture, heard)
+    def show(self, cue: Cue) -> Shown:
+        """The frame with its picture."""
+        picture = to_bytes(self.renderer(cue.stance.camera, cue.controls, cue.stance.background)).cpu().numpy()
+        return Shown(cue.controls, cue.stance, cue.heard, picture)
 
-    def alone(self, shown: Shown) -> np.ndarray:
+    def alone(self, shown: Cue) -> np.ndarray:
         """The head of a frame without what is behind it, uint8 [H, W, 4], colours not premultiplied."""
         camera, controls = shown.stance.camera, shown.controls
         alpha = 1 - self.renderer.transmittance(camera, controls)[..., None]
@@ -98,7 +103,7 @@ class Stage:
         found: np.ndarray = to_bytes(torch.cat([colour, alpha], -1)).cpu().numpy()
         return found
 
-    def deviation(self, shown: Shown) -> np.ndarray:
+    def deviation(self, shown: Cue) -> np.ndarray:
         """Predicted deviation [H, W] of a frame's colours (0..1), for a head with beliefs."""
         with torch.no_grad():
             return np.asarray(self.renderer.variance(shown.stance.camera, shown.controls).sqrt().cpu().numpy())
@@ -122,7 +127,7 @@ class Driver(Stage):
         self,
         subject: Subject,
         head: Head,
-        ears: Ears,
+        ears: Hearing,
         stances: Callable[[int], Stance],
         seed: int,
         device: torch.device,
@@ -145,6 +150,10 @@ class Driver(Stage):
         Raises:
             InputError: emotions are asked for after its end.
         """
+        return map(self.show, self.cues(sound))
+
+    def cues(self, sound: Samples) -> Iterator[Cue]:
+        """The same before they are rendered."""
         units, wanted = self._units(sound)
         for passage in self.ears.passages(sound):
             yield from self._frames(passage, units, wanted)
@@ -188,7 +197,7 @@ class Driver(Stage):
             controls, displacement=torch.from_numpy(moved.astype(np.float32)).to(self.device), novelty=novelty
         )
 
-    def _frames(self, passage: Passage, units: np.ndarray, wanted: Mapping[str, np.ndarray]) -> Iterator[Shown]:
+    def _frames(self, passage: Passage, units: np.ndarray, wanted: Mapping[str, np.ndarray]) -> Iterator[Cue]:
         track = self._track(passage, units, wanted)
         controls = self.controls(passage, track)
         for row in passage.inner:
@@ -199,7 +208,7 @@ class Driver(Stage):
                 passage.emotions[row],
             )
             frame = passage.start + row
-            yield self.show(self._carried_over(controls(row), frame), frame, heard)
+            yield Cue(self._carried_over(controls(row), frame), self.stances(frame), heard)
 
     def tracks(self, sound: Samples) -> Iterator[Track]:
         """What drives a sound's frames, passage after passage, without rendering them."""

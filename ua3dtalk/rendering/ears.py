@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -48,6 +49,23 @@ class Passage:
     spoken: np.ndarray
     loudness: np.ndarray
     emotions: np.ndarray
+
+
+class Hearing(Protocol):
+    """What hears a sound, passage after passage."""
+
+    def passages(self, sound: Samples, /) -> Iterable[Passage]: ...
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What was heard of one sound, for whoever needs it again."""
+
+    heard: Sequence[Passage]
+
+    def passages(self, sound: Samples) -> Iterable[Passage]:
+        """Of that sound: it is not listened to again."""
+        return self.heard
 
 
 class Ears:

@@ -21,31 +21,31 @@ from ua3dtalk.workflow import sha256_of
 FILM_RATE = 48_000  # Hz of the film's sound; the head hears 16 kHz
 
 
-def head_of(subject: Subject, model: Path, pose: str, camera: str, device: torch.device) -> Head:
-    """A trained head on its device; where it may be seen from where its clip did not, with colours that hold there."""
+def head_of(subject: Subject, model: Path, aside: bool, device: torch.device) -> Head:
+    """A trained head on its device; with colours that hold aside from where its clip saw it, or with the clip's own."""
     head = load_head(model).to(device)
-    return head if camera == "still" and pose in POSES else from_aside(head, subject)
+    return from_aside(head, subject) if aside else head
+
+
+def own_motion(subject: Subject, pose: str, seed: int, device: torch.device) -> Callable[[int], Stance]:
+    """Where the head is in each frame: a pose of `POSES`."""
+    if pose == "wander":
+        return Wander(subject, device, seed)
+    return Replay(subject, device) if pose == "replay" else Still(subject, device)
 
 
 def stances_of(
     subject: Subject, pose: str, camera: str, seed: int, device: torch.device, folder: Path
 ) -> Callable[[int], Stance]:
-    """Where the head is in each frame.
+    """Where the head is in each frame, and where it is seen from.
 
     Args:
         pose: of `POSES`, or whose head motion it is, as `open_guest` takes it; camera: as `parse_camera` takes it.
         folder: empty, for the guest's files.
     """
     angles = parse_camera(camera)
-    stances: Callable[[int], Stance]
-    if pose == "wander":
-        stances = Wander(subject, device, seed)
-    elif pose == "replay":
-        stances = Replay(subject, device)
-    elif pose == "still":
-        stances = Still(subject, device)
-    else:
-        stances = Follow(subject, open_guest(pose, folder), device)
+    own = pose in POSES
+    stances = own_motion(subject, pose, seed, device) if own else Follow(subject, open_guest(pose, folder), device)
     return stances if angles is None else Orbit.around(subject, stances, angles, device)
 
 

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from ua3dtalk.field.branch import Edits
+from ua3dtalk.field.branch import Edits, PositionParts
 from ua3dtalk.field.uncertain import UncertainParts
 from ua3dtalk.rendering.compose import LEAST_VARIANCE, draw, draw_values, moved
-from ua3dtalk.rendering.head import Controls, Head
+from ua3dtalk.rendering.head import Controls, Head, TrainedBranch
 from ua3dtalk.splat.camera import Camera, Window
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.splat.rasterise import Backend
+
+
+@dataclass(frozen=True)
+class Deformed:
+    """The Gaussians of a frame, those of the face and then those of the mouth: means [N, 3] m, quats [N, 4] (w first,
+    any length), scales [N, 3] m; log_variance [N] of the colour that each shows, where the head has beliefs."""
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    log_variance: Tensor | None
+
 
 EXTENT = 3.4  # standard deviations; the rasteriser cuts a Gaussian off a little earlier
 BLUR = 3  # px by which the rasteriser's own blur widens it
@@ -47,6 +61,18 @@ class HeadRenderer:
         return draw(face.cloud, edits[0], camera, degree, self.backend).over(behind)
 
     @torch.no_grad()
+    def deformed(self, controls: Controls) -> Deformed:
+        """What `__call__` draws, and what `variance` draws in place of colours."""
+        frames, doubts = [], []
+        for branch, parts in zip((self.head.face, self.head.mouth), self._parts, strict=True):
+            edits = branch.net(parts, controls, with_variance=self.head.uncertain)
+            frames.append(moved(branch.cloud, edits))
+            if self.head.uncertain:
+                doubts.append(_log_variance(branch, parts, edits))
+        means, quats, scales = (torch.cat(pieces) for pieces in zip(*frames, strict=True))
+        return Deformed(means, quats, scales, torch.cat(doubts) if doubts else None)
+
+    @torch.no_grad()
     def belief_variance(self, controls: Controls) -> Tensor:
         """Variance [A, D] of the face's fused beliefs."""
         variance = self.head.face.net(self._parts[0], controls).variance
@@ -77,17 +103,24 @@ class HeadRenderer:
         if known is not None and known.shape == behind.shape[:2]:
             behind = known[..., None]
         for branch, parts in reversed(list(zip((self.head.face, self.head.mouth), self._parts, strict=True))):
-            field = branch.net.uncertain
-            if field is None or not isinstance(parts, UncertainParts):
-                raise ValueError("the head has no beliefs: train it with the method ua3dtalk")
             with torch.no_grad():
                 edits = branch.net(parts, controls)
-            log_variance = field.doubt(parts, edits.variance)
-            if branch.doubt is not None:
-                log_variance = log_variance + branch.doubt
-            values = log_variance.exp()[:, None]
+            values = _log_variance(branch, parts, edits).exp()[:, None]
             behind = draw_values(branch.cloud, edits, camera, values, self.backend).over(behind)
         return behind[..., 0]
+
+
+def _log_variance(branch: TrainedBranch, parts: PositionParts | UncertainParts, edits: Edits) -> Tensor:
+    """Log variance [N] of the colours that a branch's Gaussians show.
+
+    Raises:
+        ValueError: the branch has no beliefs.
+    """
+    field = branch.net.uncertain
+    if field is None or edits.variance is None or not isinstance(parts, UncertainParts):
+        raise ValueError("the head has no beliefs: train it with the method ua3dtalk")
+    found = field.doubt(parts, edits.variance)
+    return found if branch.doubt is None else found + branch.doubt
 
 
 def cloud_window(cloud: Cloud, edits: Edits | None, camera: Camera) -> Window | None:

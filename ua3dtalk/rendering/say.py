@@ -15,11 +15,12 @@ import torch
 from ua3dtalk.assets import fetch
 from ua3dtalk.device import choose_device
 from ua3dtalk.errors import InputError
-from ua3dtalk.media.encode import write_video
+from ua3dtalk.media.encode import write_sound, write_video
 from ua3dtalk.media.rows import RowWriter
-from ua3dtalk.media.samples import store_sound
+from ua3dtalk.media.samples import Sound, store_sound
+from ua3dtalk.rendering.animated import animate, write_animation
 from ua3dtalk.rendering.curves import Curves, read_curves, write_curves
-from ua3dtalk.rendering.drive import Driver, Shown, Stage
+from ua3dtalk.rendering.drive import Cue, Driver, Shown, Stage
 from ua3dtalk.rendering.ears import Ears
 from ua3dtalk.rendering.film import FILM_RATE, head_of, stances_of, synthetic
 from ua3dtalk.rendering.head import Head
@@ -38,9 +39,9 @@ from ua3dtalk.workflow import say as announce
 class FilmOptions:
     """Who is shown, and how.
 
-    actor: a name under results/, or a folder; out: an .mp4, or a folder for pictures with alpha; pose: of `POSES`, or
-    whose head motion it is, as `open_guest` takes it; camera: as `parse_camera` takes it; uncertainty: another .mp4, of
-    where the head is unsure; seed: of blinks, brows and head motion.
+    actor: a name under results/, or a folder; out: an .mp4, a .glb, or a folder for pictures with alpha; pose: of
+    `POSES`, or whose head motion it is, as `open_guest` takes it; camera: as `parse_camera` takes it; uncertainty:
+    another .mp4, of where the head is unsure; seed: of blinks, brows and head motion.
     """
 
     actor: str
@@ -74,7 +75,7 @@ def say(options: FilmOptions, voice: Path, emotion: str | None = None, style: st
         if driver.transferred:
             never = f"{subject.name} never showed {' and '.join(driver.transferred)}"
             announce(f"ua3dtalk: note: {never}: carried over from the open expression basis")
-        return _write(options, driver, progress(driver(sound), "say", sound.frames), voice, Path(folder))
+        return _write(options, driver, progress(driver.cues(sound), "say", sound.frames), voice, Path(folder))
 
 
 def perform(options: FilmOptions, curves: Path, voice: Path | None = None) -> int:
@@ -87,8 +88,8 @@ def perform(options: FilmOptions, curves: Path, voice: Path | None = None) -> in
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
         stances = stances_of(subject, options.pose, options.camera, options.seed, device, Path(folder) / "pose")
         stage = Stage(subject, head, stances, device)
-        shown = progress(stage.perform(track), "perform", len(coefficients))
-        return _write(options, stage, shown, voice, Path(folder))
+        cues = progress(stage.follow(track), "perform", len(coefficients))
+        return _write(options, stage, cues, voice, Path(folder))
 
 
 def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None, style: str | None = None) -> int:
@@ -109,32 +110,43 @@ def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None, 
 
 def _open_head(subject: Subject, options: FilmOptions) -> tuple[Head, torch.device]:
     device = choose_device(options.device)
-    head = head_of(subject, subject.path("model/fused.safetensors"), options.pose, options.camera, device)
+    aside = options.camera != "still" or options.pose not in POSES or options.out.suffix.lower() == ".glb"
+    head = head_of(subject, subject.path("model/fused.safetensors"), aside, device)
     if options.uncertainty and not head.uncertain:
         raise InputError(f"--uncertainty: the head of {subject.name} has no beliefs: train it with method: ua3dtalk")
     return head, device
 
 
-def _write(options: FilmOptions, stage: Stage, shown: Iterable[Shown], voice: Path | None, folder: Path) -> int:
-    """Pictures or a film, and the film of doubt; returns the number of frames."""
-    if options.out.suffix.lower() != ".mp4":
-        return write_pictures(options.out, stage, shown)
+def _write(options: FilmOptions, stage: Stage, cues: Iterable[Cue], voice: Path | None, folder: Path) -> int:
+    """Pictures, a head that moves, or a film, and the film of doubt; returns the number of frames."""
+    kind = options.out.suffix.lower()
+    if not kind:
+        return write_pictures(options.out, stage, map(stage.show, cues))
     subject, doubt = stage.subject, options.uncertainty
     metadata = synthetic(subject, subject.path("model/fused.safetensors"), stage.transferred)
-    told: dict[str, Any] = {"rate": FILM_RATE, "metadata": metadata}
-    told["audio"] = store_sound(voice, folder / "played.wav", FILM_RATE) if voice else None
+    played = store_sound(voice, folder / "played.wav", FILM_RATE) if voice else None
+    if kind == ".glb":
+        return write_animation(options.out, animate(stage, cues), encoded(played, folder) if played else None, metadata)
+    told: dict[str, Any] = {"rate": FILM_RATE, "metadata": metadata, "audio": played}
     with ExitStack() as stack:
         maps = folder / "deviation.npy"
         rows = stack.enter_context(RowWriter(maps, subject.plate.shape[:2], np.float16)) if doubt else None
-        count = write_video(options.out, _pictures(stage, shown, rows), **told)
+        count = write_video(options.out, _pictures(stage, map(stage.show, cues), rows), **told)
     if doubt:
         write_video(doubt, coloured(np.load(maps, mmap_mode="r")), **told)
     return count
 
 
+def encoded(sound: Sound, folder: Path) -> bytes:
+    """The .m4a of a sound; the folder is for what lies on the way."""
+    path = folder / "played.m4a"
+    write_sound(path, sound, sound.rate)
+    return path.read_bytes()
+
+
 def _check_paths(options: FilmOptions, voice: Path | None) -> None:
-    if options.out.suffix and options.out.suffix.lower() != ".mp4":
-        raise InputError(f"--out {options.out}: name a film, .mp4, or a folder for pictures")
+    if options.out.suffix and options.out.suffix.lower() not in (".mp4", ".glb"):
+        raise InputError(f"--out {options.out}: name a film, .mp4, a moving head, .glb, or a folder for pictures")
     if options.uncertainty and options.uncertainty.suffix.lower() != ".mp4":
         raise InputError(f"--uncertainty {options.uncertainty}: a film is written as .mp4; name it so")
     if options.uncertainty and options.out.suffix.lower() != ".mp4":

@@ -16,6 +16,7 @@ import numpy as np
 from ua3dtalk.errors import InputError
 from ua3dtalk.face.basis import expression_basis
 from ua3dtalk.rendering.emotions import shown_emotions
+from ua3dtalk.rendering.head import Head
 from ua3dtalk.subject import Subject
 
 PROTOTYPES: dict[str, dict[str, float]] = {
@@ -44,6 +45,12 @@ def split_labels(subject: Subject, labels: tuple[str, ...]) -> tuple[tuple[str, 
             )
     own = tuple(label for label in labels if label in shown)
     return own, tuple(label for label in labels if label not in shown)
+
+
+def transferable(subject: Subject, head: Head) -> tuple[str, ...]:
+    """Labels that the actor never showed and that its head can be made to show."""
+    shown = shown_emotions(subject)
+    return tuple(label for label in PROTOTYPES if label not in shown) if head.face.net.motion is not None else ()
 
 
 def displacement(strengths: Mapping[str, float]) -> np.ndarray:

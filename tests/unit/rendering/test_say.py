@@ -91,7 +91,7 @@ def test_another_view_and_another_motion_are_other_films(actor: Path, voice: Pat
 def test_what_does_not_fit_is_one_line(actor: Path, voice: Path, tmp_path: Path) -> None:
     usual = FilmOptions(str(actor), tmp_path / "a.mp4")
     for wrong, cause in (
-        (replace(usual, out=tmp_path / "a.gif"), "name a film, .mp4, or a folder"),
+        (replace(usual, out=tmp_path / "a.gif"), "name a film, .mp4, a moving head, .glb, or a folder"),
         (replace(usual, pose="dance"), "choose of wander, replay, still"),
         (replace(usual, camera="behind"), "--camera behind: give still, orbit"),
         (replace(usual, uncertainty=tmp_path / "u.gif"), "a film is written as .mp4"),

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_training import with_motion
 
 from ua3dtalk.errors import InputError
 from ua3dtalk.face.basis import expression_basis
 from ua3dtalk.face.landmarker import LEFT_BROW, RIGHT_BROW
 from ua3dtalk.rendering.drive import Driver
 from ua3dtalk.rendering.ears import Ears
-from ua3dtalk.rendering.head import Head, TrainedBranch
+from ua3dtalk.rendering.head import Head
 from ua3dtalk.rendering.replay import Still
 from ua3dtalk.rendering.transfer import PROTOTYPES, displacement, split_labels
 from ua3dtalk.rendering.wishes import Wish, parse_wish
 from ua3dtalk.subject import Subject
-from ua3dtalk.training.landmark_motion import fit_landmark_motion
 
 CPU = torch.device("cpu")
 MOUTH_CORNERS = [61, 291]
@@ -61,11 +61,7 @@ def test_labels_are_the_actor_s_where_it_has_shown_them(tiny_subject: Subject) -
 @pytest.fixture
 def moving_head(hearing_subject: Subject, make_head: Callable[..., Head]) -> Head:
     """A head whose face begins with the landmarks' motion."""
-    head = make_head(hearing_subject)
-    net = head.face.net
-    net.motion = fit_landmark_motion(hearing_subject, np.zeros((hearing_subject.frame_count, head.lip_count)))
-    net.attach(head.face.cloud.means)
-    return replace(head, face=TrainedBranch(head.face.cloud, net))
+    return with_motion(hearing_subject, make_head(hearing_subject))
 
 
 def test_an_asked_emotion_raises_the_brows_and_the_doubt_by_its_strength(
