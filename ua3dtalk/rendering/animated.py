@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 from ua3dtalk import __version__
 from ua3dtalk.errors import InputError
+from ua3dtalk.face.geometry import rotation_vector
 from ua3dtalk.rendering.components import Collector, Components
 from ua3dtalk.rendering.drive import Cue, Stage
 from ua3dtalk.rendering.glb import Buffer, Kind
@@ -242,8 +243,6 @@ def _perspective(intrinsics: np.ndarray, width: int, height: int) -> dict[str, f
 
 def _film(buffer: Buffer, cameras: Sequence[Camera], weights: np.ndarray) -> dict[str, Any]:
     """The animation: weights of the targets and the way of the camera, 25 times a second."""
-    from ua3dtalk.face.geometry import rotation_vector
-
     poses = np.stack([camera.viewmat.cpu().numpy() for camera in cameras]).astype(np.float64)
     turns = poses[:, :3, :3].transpose(0, 2, 1)  # camera to head
     places = -(turns @ poses[:, :3, 3:])[..., 0] * TURN
