@@ -43,4 +43,5 @@ def write_mel(root: Path) -> None:
     with np.load(root / "speech.npz") as data:
         tokens, encoder = data["features"], data["encoder"]
     mel = np.concatenate([log_mel(samples[:half]), log_mel(samples[half:])])
-    np.savez(root / "speech.npz", features=tokens, mel=mel, encoder=encoder)
+    position = np.zeros((0, tokens.shape[1]), np.float32)
+    np.savez(root / "speech.npz", features=tokens, mel=mel, position=position, encoder=encoder)

@@ -44,7 +44,6 @@ def hearing_subject(tiny_subject: Subject, monkeypatch: pytest.MonkeyPatch) -> S
         return (np.abs(samples).reshape(-1, SAMPLES_PER_FRAME).max(1) > 0.01).astype(np.float32)
 
     monkeypatch.setattr(ears, "load_encoder", lambda folder: _bands)
-    monkeypatch.setattr(ears, "position_share", lambda encode: 0.0)
     monkeypatch.setattr(ears, "speech_probability", loud)
     monkeypatch.setattr(ears, "load_emotion", lambda path: _Feels())
     subject = Subject(tiny_subject.root)

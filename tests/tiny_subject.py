@@ -18,6 +18,7 @@ from PIL import Image
 from ua3dtalk.face.basis import expression_basis
 from ua3dtalk.face.geometry import project, rigid, rotation_matrix
 from ua3dtalk.face.lips import INNER_LIPS, OUTER_LIPS
+from ua3dtalk.speech.whisper import WINDOW_TOKENS
 from ua3dtalk.subject import AUDIO_RATE, FPS, SAMPLES_PER_FRAME, Region, Subject, split_point
 
 SIZE, FRAMES, TOKEN_WIDTH = 64, 60, 6
@@ -171,7 +172,11 @@ def _write_speech(root: Path, rng: np.random.Generator, speech: np.ndarray) -> N
     tokens += 0.05 * rng.standard_normal(tokens.shape)
     mel = np.repeat(speech[:, :1], 4, 0) + rng.standard_normal((4 * len(speech), 80))
     np.savez(
-        root / "speech.npz", features=tokens.astype(np.float16), mel=mel.astype(np.float32), encoder=np.array("tiny")
+        root / "speech.npz",
+        features=tokens.astype(np.float16),
+        mel=mel.astype(np.float32),
+        position=np.zeros((WINDOW_TOKENS, TOKEN_WIDTH), np.float32),
+        encoder=np.array("tiny"),
     )
     sound = 0.1 * rng.standard_normal(len(speech) * SAMPLES_PER_FRAME)
     soundfile.write(root / "audio.wav", sound, AUDIO_RATE, subtype="PCM_16")

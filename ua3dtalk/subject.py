@@ -133,11 +133,13 @@ class Expression:
 
 @dataclass(frozen=True)
 class Speech:
-    """features [2 T, D]: tokens 2 i and 2 i + 1 belong to frame i; mel [4 T, 80] natural log; encoder's name."""
+    """features [2 T, D]: tokens 2 i and 2 i + 1 belong to frame i; mel [4 T, 80] natural log; encoder's name;
+    position [W, D]: what was taken off the W tokens of each of the encoder's windows, where it was one of ours."""
 
     features: np.ndarray
     mel: np.ndarray
     encoder: str
+    position: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
 
 LIPS_IN_EXPRESSION = 52  # column where the lip shapes begin in the priors' space: the open basis comes first
@@ -171,6 +173,17 @@ class Emotion:
     prototypes: np.ndarray
 
 
+class _Arrays(dict[str, np.ndarray]):
+    """What a file holds; a key that it lacks, because another version wrote it, is a clear error."""
+
+    def __init__(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
+        super().__init__(arrays)
+        self._path = path
+
+    def __missing__(self, key: str) -> np.ndarray:
+        raise DataError(f"{self._path} has no {key}: another version wrote it; run the pipeline again")
+
+
 class Subject:
     """Typed readers over ``results/{actor}/``; nothing is read before it is asked for."""
 
@@ -192,7 +205,7 @@ class Subject:
         path = self.path(name)
         try:
             with np.load(path, allow_pickle=False) as data:
-                return {key: data[key] for key in data.files}
+                return _Arrays(path, {key: data[key] for key in data.files})
         except (OSError, ValueError, EOFError, KeyError) as error:
             raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
 
@@ -277,7 +290,7 @@ class Subject:
     @cached_property
     def speech(self) -> Speech:
         data = self._npz("speech.npz")
-        return Speech(data["features"], data["mel"], str(data["encoder"]))
+        return Speech(data["features"], data["mel"], str(data["encoder"]), data["position"])
 
     @cached_property
     def priors(self) -> Priors:

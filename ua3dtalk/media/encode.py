@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,11 +32,12 @@ def write_video(
     preset: str = "veryfast",
     metadata: Mapping[str, str] | None = None,
 ) -> int:
-    """Encode frames as they come; memory does not grow with their number.
+    """Encode frames as they come, each while the next one is made; memory does not grow with their number.
 
     Args:
         path: .mp4, written atomically.
-        frames: uint8 [H, W, 3] RGB of one size; an odd side grows by one repeated row or column.
+        frames: uint8 [H, W, 3] RGB of one size, each an array of its own; an odd side grows by one repeated row or
+            column.
         fps: frames a second.
         audio: float32 [n] mono in -1..1 (an array, or a `Sound` on disk), or None; longer than the picture it is cut,
             shorter it ends early.
@@ -47,22 +50,25 @@ def write_video(
         InputError: no frames at all.
     """
     count = 0
-    with atomic(path) as temporary, av.open(temporary, "w", format="mp4", options=_muxer()) as container:
+    with (
+        atomic(path) as temporary,
+        av.open(temporary, "w", format="mp4", options=_muxer()) as container,
+        ThreadPoolExecutor(1) as encoder,
+    ):
         container.metadata.update(metadata or {})
-        video, sound = None, None
-        for frame in frames:
-            if video is None:
+        film, before = None, None
+        for count, frame in enumerate(frames, 1):
+            if film is None or before is None:
                 video = _video_stream(container, frame, fps, crf, preset)
                 sound = _Sound(container, audio, rate) if audio is not None and len(audio) else None
-            container.mux(video.encode(_picture(frame, count)))
-            count += 1
-            if sound is not None:
-                sound.write_until(count / fps)
-        if video is None:
+                film = _Film(container, video, sound, fps)
+            else:
+                before.result()
+            before = encoder.submit(film.add, frame, count - 1)
+        if film is None or before is None:
             raise InputError(f"{path}: there is no frame to write")
-        container.mux(video.encode())
-        if sound is not None:
-            sound.finish()
+        before.result()
+        film.finish()
     return count
 
 
@@ -77,6 +83,28 @@ def write_sound(path: Path | str, samples: Samples, rate: int) -> None:
         for end in range(rate, len(samples) + rate, rate):
             sound.write_until(end / rate)
         sound.finish()
+
+
+@dataclass(frozen=True)
+class _Film:
+    """Picture and sound of a file that is being written."""
+
+    container: OutputContainer
+    video: av.video.stream.VideoStream
+    sound: _Sound | None
+    fps: float
+
+    def add(self, frame: np.ndarray, index: int) -> None:
+        """The frame of this index, and the sound up to its end."""
+        self.container.mux(self.video.encode(_picture(frame, index)))
+        if self.sound is not None:
+            self.sound.write_until((index + 1) / self.fps)
+
+    def finish(self) -> None:
+        """What the encoders still hold."""
+        self.container.mux(self.video.encode())
+        if self.sound is not None:
+            self.sound.finish()
 
 
 def _muxer() -> dict[str, str]:

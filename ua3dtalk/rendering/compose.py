@@ -97,8 +97,8 @@ def backdrop(plate: Tensor, torso: Tensor) -> Tensor:
     Args: plate [H, W, 3] and torso [H, W, 4] uint8 (colour not premultiplied).
     Returns: [H, W, 3] in 0..1.
     """
-    alpha = torso[..., 3:].float() / 255
-    return (alpha * torso[..., :3].float() + (1 - alpha) * plate.float()) / 255
+    behind = plate.float()
+    return torch.addcmul(behind, torso[..., 3:].float() / 255, torso[..., :3] - behind) / 255
 
 
 def to_bytes(picture: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from ua3dtalk.speech.emotion.model import load_emotion
 from ua3dtalk.speech.mel import log_mel
 from ua3dtalk.speech.priors.files import load_priors
 from ua3dtalk.speech.voiced import speech_probability
-from ua3dtalk.speech.whisper import ENCODER, encode_clip, load_encoder, position_share
+from ua3dtalk.speech.whisper import ENCODER, encode_clip, load_encoder
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Clip, Speech, Subject
 
 PASSAGE = 500  # frames heard at a time
@@ -88,7 +88,6 @@ class Ears:
             )
         self.subject, self.views, self.reader = subject, head.views, head.reader.cpu()
         self._encode = load_encoder(whisper)
-        self._position = position_share(self._encode)
         self._priors = load_priors(subject.path("model/priors.safetensors")) if PRIOR_VIEWS & set(head.views) else None
         self.own = heard(subject, self.reader, head.views, subject.expression.action_units)
         self._rest = resting(self.own, subject.train_frames, subject.expression.mouth_opening)
@@ -115,7 +114,7 @@ class Ears:
         samples = np.asarray(sound[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME], np.float32)
         frames = stop - start
         clip = Clip("", "", 0, frames, frames, None, 0.0, 0, 0, (0.0, 0.0, 0.0))
-        speech = Speech(encode_clip(self._encode, samples, self._position), log_mel(samples), ENCODER)
+        speech = Speech(encode_clip(self._encode, samples, self.subject.speech.position), log_mel(samples), ENCODER)
         track, emotions = self._track(speech, clip, samples)
         loudness = np.sqrt(np.square(samples.reshape(frames, -1)).mean(1))
         inner = range(first - start, last - start)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from ua3dtalk.speech.files import read_features
 from ua3dtalk.speech.mel import log_mel
 from ua3dtalk.speech.picture import draw_speech
 from ua3dtalk.speech.whisper import ENCODER, encode_clip, load_encoder, position_share
-from ua3dtalk.subject import Clip, Subject
+from ua3dtalk.subject import Subject
 from ua3dtalk.workflow import atomic, progress
 
 
@@ -38,19 +37,21 @@ def extract_features(
         if not settings.features_file:
             raise ConfigError('speech.features_file: name the .npy file that encoder "file" reads')
         features, encoder = read_features(settings.features_file, clips), Path(settings.features_file).name
+        position = np.zeros((0, features.shape[1]), np.float32)
     else:
         if model is None:
             raise AssetError("the Whisper model's folder was not given")
-        features, encoder = _encode_clips(model, samples, clips), ENCODER
+        encode, encoder = load_encoder(model), ENCODER
+        position = position_share(encode)
+        tokens = [encode_clip(encode, clip_samples(samples, clip), position) for clip in progress(clips, "speech")]
+        features = np.concatenate(tokens)
     with atomic(out) as temporary:
-        np.savez(temporary, features=features, mel=mel, encoder=np.array(encoder), state=np.array(state))
+        np.savez(
+            temporary,
+            features=features,
+            mel=mel,
+            position=position,
+            encoder=np.array(encoder),
+            state=np.array(state),
+        )
     draw_speech(picture, samples, features, mel, clips, encoder)
-
-
-def _encode_clips(model: Path, samples: np.ndarray, clips: Sequence[Clip]) -> np.ndarray:
-    """Whisper's tokens clip by clip: float16 [2 T, D]."""
-    encode = load_encoder(model)
-    position = position_share(encode)
-    return np.concatenate(
-        [encode_clip(encode, clip_samples(samples, clip), position) for clip in progress(clips, "speech")]
-    )

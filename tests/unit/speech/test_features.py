@@ -39,7 +39,7 @@ def mean_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.concatenate([own, np.full((1500, 1), mel.mean())], axis=1)
 
     monkeypatch.setattr(stage, "load_encoder", lambda _: encode)
-    monkeypatch.setattr(stage, "position_share", lambda _: 0.0)
+    monkeypatch.setattr(stage, "position_share", lambda _: np.zeros((1500, 81), np.float32))
 
 
 def test_shapes_state_and_picture(make_bundle: Make, mean_encoder: None) -> None:
@@ -49,6 +49,7 @@ def test_shapes_state_and_picture(make_bundle: Make, mean_encoder: None) -> None
     assert subject.speech.features.dtype == np.float16
     assert subject.speech.mel.shape == (160, 80)
     assert subject.speech.encoder == "whisper-base"
+    assert subject.speech.position.shape == (1500, 81)
     with np.load(subject.root / "speech.npz") as data:
         assert str(data["state"]) == "abc"
     assert Image.open(subject.root / "speech.png").width > 500
