@@ -106,7 +106,13 @@ def subject(tmp_path: Path) -> Subject:
     neutral = rng.uniform(-0.1, 0.1, (478, 3))
     np.savez(tmp_path / "tracking.npz", K=K, world_to_camera=cameras, neutral=neutral, residual=np.zeros(FRAMES))
     features = rng.normal(size=(2 * FRAMES, 12)).astype(np.float16)
-    np.savez(tmp_path / "speech.npz", features=features, mel=np.zeros((4 * FRAMES, 80)), encoder="test")
+    np.savez(
+        tmp_path / "speech.npz",
+        features=features,
+        mel=np.zeros((4 * FRAMES, 80)),
+        position=np.zeros((0, 0)),
+        encoder="test",
+    )
     return Subject(tmp_path)
 
 

@@ -214,7 +214,13 @@ def test_other_speech_is_not_passed_off_as_deepspeech(folder: Path) -> None:
 def test_deepspeech_tokens_become_the_loaders_windows(tmp_path: Path) -> None:
     subject = with_priors(write_tiny_subject(tmp_path / "ds", frames=12))
     tokens = np.random.default_rng(0).standard_normal((24, 29)).astype(np.float16)
-    np.savez(subject.root / "speech.npz", features=tokens, mel=np.zeros((48, 80)), encoder=np.array("aud.npy"))
+    np.savez(
+        subject.root / "speech.npz",
+        features=tokens,
+        mel=np.zeros((48, 80)),
+        position=np.zeros((0, 0)),
+        encoder=np.array("aud.npy"),
+    )
     out = export(Subject(subject.root))
     windows = np.load(out / "aud_ds.npy")
     assert windows.shape == (12, 16, 29)
