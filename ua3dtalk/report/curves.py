@@ -32,7 +32,9 @@ def training_charts(folder: Path) -> list[Chart]:
             continue
         about = f"Loss, mean over {curve['every']} steps each."
         lines = [Line("loss", loss, "ours")]
-        charts.append(Chart(f"{stage}-loss", "steps", title, about, lines=lines, x=list(steps), log=True))
+        # With the likelihood of a variance in it a loss may fall below 0.
+        log = bool((loss > 0).all())
+        charts.append(Chart(f"{stage}-loss", "steps", title, about, lines=lines, x=list(steps), log=log))
         if gaussians.max(initial=0) > 0:
             lines = [Line("Gaussians", gaussians, "rest")]
             about = "Number of Gaussians."

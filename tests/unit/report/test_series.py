@@ -70,3 +70,10 @@ def test_training_curves_where_they_are(tmp_path: Path) -> None:
     (tmp_path / "train_fuse.json").write_text("[]")
     with pytest.raises(DataError, match="cannot be read"):
         training_charts(tmp_path)
+
+
+def test_a_loss_below_0_is_drawn_whole(tmp_path: Path) -> None:
+    """A logarithmic axis would leave out what is not positive."""
+    for loss, log in (([0.02, 0.01], True), ([0.02, -0.01], False)):
+        (tmp_path / "train_mouth.json").write_text(json.dumps({"every": 20, "loss": loss, "gaussians": [0, 0]}))
+        assert training_charts(tmp_path)[0].log is log
