@@ -96,7 +96,7 @@ def _add_voice(command: argparse.ArgumentParser) -> None:
     command.add_argument("voice", type=Path, help="any file with sound")
     command.add_argument(
         "--emotion",
-        help="label:strength of the actor's clips, 0..1.5, several joined by commas, or a .yaml of key frames; "
+        help="label:strength, 0..1.5, several joined by commas, a .yaml of key frames, or a clip whose face shows it; "
         "unless given the one that is heard",
     )
     command.add_argument("--style", help="a clip whose manner of speaking is taken over, clip:strength from 0 to 1.5")

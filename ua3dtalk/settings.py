@@ -147,22 +147,27 @@ class Voice(Settings):
     @property
     def guests(self) -> dict[str, str]:
         """Clips or actors' folders of other persons, by the setting that names them."""
-        from ua3dtalk.rendering.wishes import parse_style
+        from ua3dtalk.rendering.wishes import parse_example, parse_style
 
         found = {} if self.style is None else {"style": parse_style(self.style)[0]}
+        if self.emotion and (example := parse_example(self.emotion)):
+            found["emotion"] = example[0]
         return found if self.pose in POSES else found | {"pose": self.pose}
 
     @field_validator("emotion", "camera", "style")
     @classmethod
     def _meant(cls, text: str | None, info: ValidationInfo) -> str | None:
-        if text in (None, "still"):
+        if text is None or text == "still":
             return text
         # Only for those who ask: what draws heads takes seconds to load.
         from ua3dtalk.rendering.orbit import parse_camera
-        from ua3dtalk.rendering.wishes import parse_style, parse_wish
+        from ua3dtalk.rendering.wishes import parse_example, parse_style, parse_wish
 
         try:
-            {"camera": parse_camera, "emotion": parse_wish, "style": parse_style}[str(info.field_name)](text)
+            if info.field_name == "emotion":
+                _ = parse_example(text) or parse_wish(text)
+            else:
+                parse_camera(text) if info.field_name == "camera" else parse_style(text)
         except InputError as error:
             raise ValueError(f"what can be meant: {error}") from error
         return text

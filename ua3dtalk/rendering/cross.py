@@ -18,10 +18,10 @@ from ua3dtalk.media.rows import RowWriter
 from ua3dtalk.media.samples import store_sound
 from ua3dtalk.rendering.drive import Driver, Shown
 from ua3dtalk.rendering.ears import Ears
+from ua3dtalk.rendering.example import wished
 from ua3dtalk.rendering.film import FILM_RATE, head_of, stances_of, synthetic
 from ua3dtalk.rendering.style import style_of
 from ua3dtalk.rendering.uncertainty import DEVIATION, coloured
-from ua3dtalk.rendering.wishes import parse_wish
 from ua3dtalk.settings import POSES, CrossSettings, Voice
 from ua3dtalk.subject import FPS, Subject
 from ua3dtalk.workflow import atomic, progress, sha256_of
@@ -72,7 +72,7 @@ def cross_drive(
             seed,
             device,
             settings.rasteriser,
-            parse_wish(how.emotion),
+            wished(how.emotion, temporary / "emotion"),
             style_of(ears, head, how.style, temporary / "style"),
         )
         start = time.perf_counter()

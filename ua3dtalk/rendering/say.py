@@ -22,13 +22,13 @@ from ua3dtalk.rendering.animated import animate, write_animation
 from ua3dtalk.rendering.curves import Curves, read_curves, write_curves
 from ua3dtalk.rendering.drive import Cue, Driver, Shown, Stage
 from ua3dtalk.rendering.ears import Ears
+from ua3dtalk.rendering.example import wished
 from ua3dtalk.rendering.film import FILM_RATE, head_of, stances_of, synthetic
 from ua3dtalk.rendering.head import Head
 from ua3dtalk.rendering.orbit import parse_camera
 from ua3dtalk.rendering.replay import Still
 from ua3dtalk.rendering.style import style_of
 from ua3dtalk.rendering.uncertainty import coloured
-from ua3dtalk.rendering.wishes import parse_wish
 from ua3dtalk.settings import POSES
 from ua3dtalk.subject import Subject
 from ua3dtalk.workflow import RESULTS, atomic, progress
@@ -57,16 +57,16 @@ def say(options: FilmOptions, voice: Path, emotion: str | None = None, style: st
     """Write a film of the actor saying a voice, with its sound; returns the number of its frames.
 
     Args:
-        voice: any file with sound; emotion: as `parse_wish` takes it, None for what is heard; style: as `parse_style`.
+        voice: any file with sound; emotion: as `wished` takes it, None for what is heard; style: as `parse_style`.
 
     Raises:
         UserError: one line for whatever does not fit.
     """
     _check_paths(options, voice)
-    asked = parse_wish(emotion)
     subject = open_actor(options.actor)
     head, device = _open_head(subject, options)
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
+        asked = wished(emotion, Path(folder) / "emotion")
         sound = store_sound(voice, Path(folder) / "heard.wav")
         stances = stances_of(subject, options.pose, options.camera, options.seed, device, Path(folder) / "pose")
         ears = Ears(subject, head, whisper_folder(subject))
@@ -97,9 +97,10 @@ def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None, 
     if options.out.suffix.lower() != ".csv":
         raise InputError(f"--out {options.out}: curves are written as .csv; name it so")
     _check_voice(voice)
-    asked, subject = parse_wish(emotion), open_actor(options.actor)
+    subject = open_actor(options.actor)
     head, device = _open_head(subject, options)
     with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
+        asked = wished(emotion, Path(folder) / "emotion")
         sound = store_sound(voice, Path(folder) / "heard.wav")
         ears = Ears(subject, head, whisper_folder(subject))
         manner = style_of(ears, head, style, Path(folder) / "style")

@@ -14,8 +14,9 @@ import yaml
 
 from ua3dtalk.errors import InputError
 
+TIME_LINES = (".yaml", ".yml")
 STRONGEST = 1.5  # beyond what the actor has shown, and as far as a face may be stretched
-HOW = f"give label:strength, joined by commas, each strength from 0 to {STRONGEST}, or a .yaml of key frames"
+HOW = f"give label:strength, joined by commas, each strength from 0 to {STRONGEST}, a .yaml of key frames, or a clip"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def parse_wish(text: str | None) -> Wish | None:
     """
     if text is None:
         return None
-    if Path(text).suffix.lower() in (".yaml", ".yml"):
+    if Path(text).suffix.lower() in TIME_LINES:
         return read_time_line(Path(text))
     found: dict[str, float] = {}
     for part in text.split(","):
@@ -104,11 +105,30 @@ def parse_style(text: str) -> tuple[str, float]:
     Raises:
         InputError: the strength is out of range.
     """
-    name, colon, number = text.rpartition(":")
-    try:
-        strength = float(number) if colon else 1.0
-    except ValueError:
-        return text, 1.0
+    name, strength = _split(text)
     if not 0 <= strength <= STRONGEST:
         raise InputError(f"--style {text}: the strength goes from 0 to {STRONGEST:g}")
-    return (name if colon else text), strength
+    return name, strength
+
+
+def parse_example(text: str) -> tuple[str, float] | None:
+    """A clip or folder that is there, and the strength, if an emotion is asked for by example.
+
+    Raises:
+        InputError: the strength is out of range.
+    """
+    name, strength = _split(text)
+    if Path(name).suffix.lower() in TIME_LINES or not Path(name).exists():
+        return None
+    if not 0 <= strength <= STRONGEST:
+        raise InputError(f"--emotion {text}: the strength goes from 0 to {STRONGEST:g}")
+    return name, strength
+
+
+def _split(text: str) -> tuple[str, float]:
+    """What stands before the last colon and the number behind it; all and 1 without."""
+    name, colon, number = text.rpartition(":")
+    try:
+        return (name, float(number)) if colon else (text, 1.0)
+    except ValueError:
+        return text, 1.0
