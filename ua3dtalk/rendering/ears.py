@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +27,12 @@ PASSAGE = 500  # frames heard at a time
 # Frames on either side that are heard with them: with these a passage is the 30 s that the speech encoder looks at, and
 # the emotion's window of 3 s and the style net see past the passage's ends.
 MARGIN = 125
+
+
+def _trim() -> None:
+    """Give freed memory back to the system: glibc keeps what lies between smaller things that stay."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,9 @@ class Ears:
         first = 0
         while first < count:
             last = first + PASSAGE if first + PASSAGE + MARGIN < count else count
-            yield self.hear(sound, first, last)
+            passage = self.hear(sound, first, last)
+            _trim()
+            yield passage
             first = last
 
     def hear(self, sound: Samples, first: int, last: int) -> Passage:
