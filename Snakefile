@@ -5,6 +5,7 @@ snakemake --cores all results/May/metrics.json
 
 import atexit
 import functools
+import gc
 import re
 import sys
 import time
@@ -15,9 +16,12 @@ from snakemake.utils import min_version
 import ua3dtalk
 from ua3dtalk import driver
 from ua3dtalk.asset_table import ASSETS, FOLDERS
-from ua3dtalk.config import BUILTIN_EMOTIONS, load_config, preset_names
+from ua3dtalk.actors import BUILTIN_EMOTIONS
+from ua3dtalk.config import load_config, preset_names
 from ua3dtalk.errors import ConfigError
 from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States, digest, metric_weights, stages_of_views
+from ua3dtalk.sheet import read_sheet
+from ua3dtalk.settings import ACTOR_NAME
 from ua3dtalk.workflow import SYNC_NET, failures
 
 min_version("9.0")
@@ -27,7 +31,11 @@ configfile: Path(workflow.basedir) / "config.yaml"
 
 
 try:
-    CONFIG = load_config(config)
+    mistakes = []
+    if isinstance(config.get("actors"), str):
+        config["actors"], mistakes = read_sheet(config["actors"])
+    # A clip that goes away while others are worked on is that actor's trouble alone.
+    CONFIG = load_config(config, mistakes if workflow.is_main_process else ())
 except ConfigError as error:
     sys.exit(f"ua3dtalk: config: {error}")
 
@@ -41,6 +49,10 @@ if workflow.is_main_process and (unknown := sorted(ASKED - set(CONFIG.actors))):
 if workflow.is_main_process and driver.enter():
     print("ua3dtalk: the run before this one was killed; going on from what it finished", file=sys.stderr)
 
+# The graph of a thousand actors is millions of objects that live until the end; Python would look through all of them
+# again and again for what can go, a quarter of a dry run's time.
+gc.set_threshold(1_000_000, 20, 100)
+
 # Jobs run the code that is hashed: an environment may hold the package of another folder, or none.
 PACKAGE = Path(ua3dtalk.__file__).parents[1]
 driver.let_jobs_import(PACKAGE)
@@ -49,16 +61,18 @@ STARTED = time.time()
 
 
 wildcard_constraints:
-    actor="|".join(CONFIG.actors),
+    # All names are of this form, and a thousand of them in one pattern would be tried one by one for every file.
+    actor=ACTOR_NAME.pattern,
 
 
 rule all:
-    """Figures of every actor of the config, and of every voice that they are to say."""
+    """Figures of every actor of the config, of every voice that they are to say, and one page about all of them."""
     input:
         expand("results/{actor}/metrics.json", actor=CONFIG.actors),
         expand(
             "results/{actor}/cross/{voice}/cross.json", actor=CONFIG.actors, voice=CONFIG.stage("cross_drive").voices
         ),
+        "results/summary.html",
 
 
 include: "rules/common.smk"
@@ -79,4 +93,4 @@ include: "rules/report.smk"
 
 onerror:
     # Last, below what Snakemake says about its jobs.
-    atexit.register(lambda: print(*failures(Path("results"), STARTED), sep="\n", file=sys.stderr))
+    atexit.register(lambda: print(*failures(Path("results"), STARTED), *unfinished(), sep="\n", file=sys.stderr))

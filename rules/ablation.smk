@@ -89,8 +89,8 @@ use rule metrics as ablation_metrics with:
         frames=f"{RUN}/renders/test",
         compressed=[f"{RUN}/renders/test.mp4", f"{RUN}/renders/truth.mp4"],
         landmarker=asset("face_landmarker"),
-        weights=figure_weights(),
-        deep3d=own_file(CONFIG.stage("metrics").deep3d, "metrics.deep3d"),
+        weights=figure_weights,
+        deep3d=file_of("metrics", "deep3d", "metrics.deep3d"),
         syncnet=syncnet_weights,
     output:
         metrics=f"{RUN}/metrics.json",

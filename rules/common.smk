@@ -17,19 +17,28 @@ def asset(name):
 
 
 def perceptual_weights(stage):
-    """The weights that the stage's setting `perceptual` asks for."""
-    name = PERCEPTUAL_WEIGHTS[CONFIG.stage(stage).perceptual]
-    return asset(name) if name else []
+    """The weights that the stage's setting `perceptual` asks for, as a function of wildcards."""
+
+    def weights(wildcards):
+        name = PERCEPTUAL_WEIGHTS[CONFIG.stage(stage, wildcards.actor).perceptual]
+        return asset(name) if name else []
+
+    return weights
 
 
-def figure_weights():
+def figure_weights(wildcards):
     """The weights behind the figures that the metrics' settings ask for, in the order of `metric_weights`."""
-    return [asset(name) for name in metric_weights(CONFIG.stage("metrics")).values()]
+    return [asset(name) for name in metric_weights(CONFIG.stage("metrics", wildcards.actor)).values()]
+
+
+def file_of(stage, setting, key):
+    """A file that a stage's setting names, as a function of wildcards."""
+    return lambda wildcards: own_file(getattr(CONFIG.stage(stage, wildcards.actor), setting), key)
 
 
 def syncnet_weights(wildcards):
     """SyncNet's official weights, where its figures are asked for."""
-    return asset("syncnet") if CONFIG.stage("metrics").syncnet else []
+    return asset("syncnet") if CONFIG.stage("metrics", wildcards.actor).syncnet else []
 
 
 def of_pooled(stage, *files):
@@ -81,6 +90,18 @@ SYNC = {"sync": SYNC_NET, "audio_offset": "results/{actor}/audio_offset.json"} i
 def source_clips_of(actor):
     """`source_clips` of an actor by name."""
     return source_clips(SimpleNamespace(actor=actor))
+
+
+def seen(wildcards):
+    """What the views of training see."""
+    stages = stages_of_views(CONFIG.of(wildcards.actor))
+    return [f"results/{wildcards.actor}/{stage}.npz" for stage in sorted(stages)]
+
+
+def models_of_seen(wildcards):
+    """The nets that made it, with which a foreign voice is heard."""
+    stages = stages_of_views(CONFIG.of(wildcards.actor))
+    return [f"results/{wildcards.actor}/model/{stage}.safetensors" for stage in sorted(stages)]
 
 
 # A run of the ablation.
@@ -139,7 +160,7 @@ def report_state(wildcards):
         [
             STATES.code("ua3dtalk.report.actor"),
             STATES.adapter("report"),
-            CONFIG.stage("report").model_dump(mode="json"),
+            CONFIG.stage("report", wildcards.actor).model_dump(mode="json"),
             STATES.of("metrics", wildcards.actor),
         ]
     )
@@ -191,7 +212,7 @@ def release_state(wildcards):
         [
             STATES.code("ua3dtalk.release.export"),
             STATES.adapter("release"),
-            CONFIG.stage("release").model_dump(mode="json"),
+            CONFIG.stage("release", wildcards.actor).model_dump(mode="json"),
             [STATES.of(stage, wildcards.actor) for stage in before],
         ]
     )
@@ -223,7 +244,7 @@ def cross_metrics_state(wildcards):
             STATES.adapter("cross_metrics"),
             cross_state(wildcards),
             STATES.of("metrics", wildcards.actor),
-            [CONFIG.method, CONFIG.budget],
+            [CONFIG.method, CONFIG.of(wildcards.actor).budget],
         ]
     )
 

@@ -21,8 +21,8 @@ rule cross_drive:
     """Let the head say a foreign voice: everything that drives it is heard anew, poses come from training frames."""
     input:
         **BUNDLE,
-        **SEEN,
-        **{f"{stage}_model": f"results/{{actor}}/model/{stage}.safetensors" for stage in SEEN},
+        seen=seen,
+        seen_models=models_of_seen,
         model="results/{actor}/model/fused.safetensors",
         whisper=asset("whisper_base"),
         voice=lambda wildcards: own_file(VOICES[wildcards.voice].path, f"cross.voices.{wildcards.voice}"),
@@ -67,7 +67,7 @@ rule say:
 rule cross_metrics:
     """Figures of a head that says a foreign voice: no truth exists, its training frames say what is usual."""
     input:
-        **SEEN,
+        seen=seen,
         clips="results/{actor}/clips.json",
         sound="results/{actor}/audio.wav",
         landmarks="results/{actor}/landmarks.npz",

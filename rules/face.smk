@@ -114,9 +114,7 @@ rule expression:
         video="results/{actor}/video.npy",
         landmarks="results/{actor}/landmarks.npz",
         tracking="results/{actor}/tracking.npz",
-        openface=lambda wildcards: own_file(
-            CONFIG.stage("expression", wildcards.actor).openface_csv, "face.openface_csv"
-        ),
+        openface=file_of("expression", "openface_csv", "face.openface_csv"),
     output:
         expression="results/{actor}/expression.npz",
         picture=report(

@@ -61,7 +61,11 @@ rule sound:
     input:
         sources=source_clips,
         clips="results/{actor}/clips.json",
-        measured="results/{actor}/audio_offset.json" if CONFIG.stage("sound").fix_audio_offset else [],
+        measured=lambda wildcards: (
+            f"results/{wildcards.actor}/audio_offset.json"
+            if CONFIG.stage("sound", wildcards.actor).fix_audio_offset
+            else []
+        ),
     output:
         audio="results/{actor}/audio.wav",
         record="results/{actor}/sound.json",

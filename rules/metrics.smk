@@ -10,8 +10,8 @@ rule metrics:
         frames="results/{actor}/renders/test",
         compressed=["results/{actor}/renders/test.mp4", "results/{actor}/renders/truth.mp4"],
         landmarker=asset("face_landmarker"),
-        weights=figure_weights(),
-        deep3d=own_file(CONFIG.stage("metrics").deep3d, "metrics.deep3d"),
+        weights=figure_weights,
+        deep3d=file_of("metrics", "deep3d", "metrics.deep3d"),
         syncnet=syncnet_weights,
     output:
         metrics="results/{actor}/metrics.json",

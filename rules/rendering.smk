@@ -5,7 +5,7 @@ rule render_test:
     """Render the held-out frames, driven by their audio, and their truth beside them."""
     input:
         **BUNDLE,
-        **SEEN,
+        seen=seen,
         model="results/{actor}/model/fused.safetensors",
     output:
         rows="results/{actor}/renders/test.json",

@@ -5,7 +5,7 @@ rule report:
     """Write the page of an actor: films in step, curves, figures, cost and provenance in one file."""
     input:
         **BUNDLE,
-        **SEEN,
+        seen=seen,
         metrics="results/{actor}/metrics.json",
         table="results/{actor}/metrics_frames.csv",
         rows="results/{actor}/renders/test.json",
@@ -54,3 +54,46 @@ rule compare:
         state=compare_state,
     script:
         "../workflow_scripts/compare.py"
+
+
+def summary_state(wildcards):
+    return digest(
+        [
+            STATES.code("ua3dtalk.report.summary"),
+            STATES.adapter("summary"),
+            [STATES.of("metrics", actor) for actor in CONFIG.actors],
+        ]
+    )
+
+
+def unfinished():
+    """After a run in which something failed: the page about all actors all the same, and where it lies."""
+    from ua3dtalk.report.summary import write_summary
+
+    try:
+        counts = write_summary(STATES, Path("results"), summary_state(None))
+    except OSError:  # a full disk has been told of already
+        return []
+    return [f"ua3dtalk: {counts}: results/summary.html"] if len(CONFIG.actors) > 1 else []
+
+
+rule summary:
+    """Write one page, and the same as a table, about all actors: how far each came, figures, cost, why one failed."""
+    input:
+        expand("results/{actor}/metrics.json", actor=CONFIG.actors),
+    output:
+        page="results/summary.html",
+        table="results/summary.csv",
+    log:
+        "results/.summary/logs/summary.log",
+    benchmark:
+        "results/.summary/benchmarks/summary.tsv"
+    conda:
+        "../envs/ua3dtalk.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        state=summary_state,
+    script:
+        "../workflow_scripts/summary.py"

@@ -6,10 +6,10 @@ rule speech:
     input:
         clips="results/{actor}/clips.json",
         audio="results/{actor}/audio.wav",
-        model=lambda wildcards: asset("whisper_base") if CONFIG.stage("speech").encoder == "whisper" else [],
-        features=lambda wildcards: own_file(
-            CONFIG.stage("speech", wildcards.actor).features_file, "speech.features_file"
+        model=lambda wildcards: (
+            asset("whisper_base") if CONFIG.stage("speech", wildcards.actor).encoder == "whisper" else []
         ),
+        features=file_of("speech", "features_file", "speech.features_file"),
     output:
         speech="results/{actor}/speech.npz",
         picture=report(
@@ -75,7 +75,7 @@ rule emotion:
         speech="results/{actor}/speech.npz",
         pooled=of_pooled("emotion", "clips.json", "audio.wav", "video.npy", "landmarks.npz", "speech.npz"),
         faces=asset("fer"),
-        checkpoint=lambda wildcards: own_file(CONFIG.stage("emotion", wildcards.actor).checkpoint, "emotion.checkpoint"),
+        checkpoint=file_of("emotion", "checkpoint", "emotion.checkpoint"),
     output:
         emotion="results/{actor}/emotion.npz",
         model="results/{actor}/model/emotion.safetensors",

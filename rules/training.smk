@@ -13,9 +13,6 @@ BUNDLE = {
     "speech": "results/{actor}/speech.npz",
 }
 
-# What the views of the config's method see besides.
-SEEN = {stage: f"results/{{actor}}/{stage}.npz" for stage in sorted(stages_of_views(CONFIG))}
-
 
 rule train_audio:
     """Learn to read the lips' shapes from speech; both branches are driven by what it reads."""
@@ -47,7 +44,7 @@ rule train_mouth:
     """Train the branch that fills the open mouth."""
     input:
         **BUNDLE,
-        **SEEN,
+        seen=seen,
         audio="results/{actor}/model/audio.safetensors",
         perceptual=perceptual_weights("train_mouth"),
     output:
@@ -77,7 +74,7 @@ rule train_face:
     """Train the branch of face and hair."""
     input:
         **BUNDLE,
-        **SEEN,
+        seen=seen,
         audio="results/{actor}/model/audio.safetensors",
         perceptual=perceptual_weights("train_face"),
     output:
@@ -107,7 +104,7 @@ rule train_fuse:
     """Let colours and opacities of both branches agree on whole frames."""
     input:
         **BUNDLE,
-        **SEEN,
+        seen=seen,
         audio="results/{actor}/model/audio.safetensors",
         perceptual=perceptual_weights("train_fuse"),
         mouth="results/{actor}/model/mouth.safetensors",

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from ua3dtalk.errors import InputError
 from ua3dtalk.workflow import job
 
 with job(snakemake) as run:
-    if Path(f"fail_{run.rule}").exists():
+    if Path(f"fail_{run.rule}").exists() or Path(f"fail_{run.rule}_{run.actor}").exists():
         raise InputError("no face in clip.mp4: use another clip")
     for path in map(Path, snakemake.output):
         if path.name == "test":
@@ -76,8 +77,8 @@ class Workflow:
         return Counter({name: int(count) for name, count in rows if name != "all"})
 
 
-def copy_workflow(root: Path, folder: Path, stub: bool = True) -> Workflow:
-    """The workflow of the checkout in an empty folder, with adapters that only write their outputs."""
+def copy_workflow(root: Path, folder: Path, stub: bool = True, real: Collection[str] = ()) -> Workflow:
+    """The workflow of the checkout in an empty folder, with adapters, but those of `real`, that only write outputs."""
     for part in PARTS:
         source = root / part
         if source.is_dir():
@@ -87,6 +88,7 @@ def copy_workflow(root: Path, folder: Path, stub: bool = True) -> Workflow:
             shutil.copy2(source, folder / part)
     (folder / "sitecustomize.py").write_text(SITE.format(folder=str(folder)))
     if stub:
-        for adapter in (folder / "workflow_scripts").glob("*.py"):
+        stubs = [path for path in (folder / "workflow_scripts").glob("*.py") if path.stem not in real]
+        for adapter in stubs:
             adapter.write_text(f'"""{adapter.stem}"""\n{STUB}')
     return Workflow(folder)

@@ -38,7 +38,10 @@ PACKAGE = "ua3dtalk"
 # settings and the content of the weights are hashed themselves.
 NOT_PART_OF_A_RESULT = frozenset(
     f"{PACKAGE}.{name}"
-    for name in ("config", "settings", "errors", "workflow", "driver", "provenance", "assets", "asset_table")
+    for name in (
+        *("config", "config_errors", "actors", "sheet", "settings", "errors", "workflow", "driver", "provenance"),
+        *("assets", "asset_table"),
+    )
 )
 
 # Settings that choose where and how loud the work is done, at whatever depth they stand.
@@ -191,6 +194,16 @@ class States:
             self._known[key] = digest(self.ingredients(stage, actor))
         return self._known[key]
 
+    def leading_to(self, stage: str, actor: str) -> tuple[str, ...]:
+        """The stages that work for this actor until `stage` is done, itself too, in the order in which data walks."""
+        found, waiting = set(), [stage]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting.extend(self._before(STAGES[name], actor))
+        return tuple(name for name in STAGES if name in found and not STAGES[name].shared)
+
     def ingredients(self, stage: str, actor: str) -> dict[str, Any]:
         """All that goes into a state, readable: two of these side by side tell why a stage reruns."""
         entry = STAGES[stage]
@@ -228,7 +241,7 @@ class States:
         if entry.seeded:
             found["seed"] = self.config.seed
         if stage == "metrics":  # which names them
-            found["presets"] = [self.config.method, self.config.budget]
+            found["presets"] = [self.config.method, self.config.of(actor).budget]
         return found
 
     def _before(self, entry: Stage, actor: str) -> dict[str, str]:
@@ -238,7 +251,7 @@ class States:
         away |= set() if learned_from else set(_SYNC)
         away |= set() if any(self.config.actors[name].builtin for name in learned_from) else {"rehearse"}
         if not entry.module.startswith("ua3dtalk.speech"):
-            away |= set(_VIEWS) - stages_of_views(self.config)
+            away |= set(_VIEWS) - stages_of_views(self.config.of(actor))
         return {name: self.of(name, actor) for name in entry.after if name not in away}
 
     def code(self, module: str) -> str:
@@ -249,7 +262,7 @@ class States:
         """Hash of the adapter's code; train_mouth and train_face share train_branch.py."""
         name = "train_branch" if stage in ("train_mouth", "train_face") else stage
         path = self.scripts / f"{name}.py"
-        return digest(normalised(ast.parse(path.read_bytes()))) if path.exists() else ""
+        return _read_module(path)[0] if path.exists() else ""
 
     def content(self, path: str) -> str:
         """sha256 of a file that the config names; empty where there is none."""

@@ -22,6 +22,7 @@ from ua3dtalk.errors import UserError
 
 if TYPE_CHECKING:
     from ua3dtalk.config import Config
+    from ua3dtalk.provenance import States
     from ua3dtalk.subject import Subject
 
 Item = TypeVar("Item")
@@ -129,11 +130,11 @@ class Job:
     @cached_property
     def everything(self) -> dict[str, Any]:
         """All sections of the config, merged with their presets, as plain values."""
-        return {name: section.model_dump(mode="json") for name, section in self._checked.sections.items()}
+        return {name: section.model_dump(mode="json") for name, section in self._own.sections.items()}
 
     def section(self, stage: str) -> Any:
         """The frozen settings of another stage."""
-        return self._checked.stage(stage)
+        return self._own.stage(stage)
 
     @property
     def method(self) -> str:
@@ -141,7 +142,7 @@ class Job:
 
     @property
     def budget(self) -> str:
-        return self._checked.budget
+        return self._own.budget
 
     @cached_property
     def emotions(self) -> tuple[str | None, ...]:
@@ -164,6 +165,17 @@ class Job:
     def sync_offsets(self) -> tuple[tuple[float | None, ...], ...]:
         """`audio_offsets` of each of them."""
         return tuple(self._checked.actors[name].audio_offsets for name in self._checked.sync_actors)
+
+    def states(self, scripts: Path) -> States:
+        """States of all stages and actors; `scripts` is the folder of the adapters."""
+        from ua3dtalk.provenance import States
+
+        return States(self._checked, Path(__file__).resolve().parents[1], scripts)
+
+    @property
+    def _own(self) -> Config:
+        """The config as it is for this actor."""
+        return self._checked.of(self.actor)
 
     @cached_property
     def _checked(self) -> Config:
@@ -275,14 +287,18 @@ def failures(results: Path, since: float) -> list[str]:
     for log in sorted(results.glob("*/logs/**/*.log")):
         if log.stat().st_mtime < since or log.with_suffix(".json").exists():
             continue
-        lines = log.read_text(errors="replace").splitlines()
-        cause = f"ended without a message (stopped, or killed for memory): see {log}"
-        if lines and lines[-1].startswith("error: "):
-            cause = lines[-1].removeprefix("error: ")
         folder = log.relative_to(results).parts[0]
         actor = "" if folder.startswith(".") else f"{folder}: "
-        found.append(f"ua3dtalk: {actor}{log.stem} failed: {cause}")
+        found.append(f"ua3dtalk: {actor}{log.stem} failed: {cause_of(log)}")
     return found
+
+
+def cause_of(log: Path) -> str:
+    """Why a job failed, in one line, from its log."""
+    lines = log.read_text(errors="replace").splitlines()
+    if lines and lines[-1].startswith("error: "):
+        return lines[-1].removeprefix("error: ")
+    return f"ended without a message (stopped, or killed for memory): see {log}"
 
 
 @contextmanager

@@ -76,7 +76,10 @@ def test_settings_are_frozen() -> None:
         ({"actors": {"a": {"clips": []}}}, "actors.a.clips: found []; give `builtin` or a list"),
         ({"actors": {"a": {"clips": [3]}}}, "actors.a.clips[0]: found 3; give a path"),
         ({"actors": {"a": {"clips": [{"emotion": "x"}]}}}, "actors.a.clips[0].path: is missing; give it"),
-        ({"actors": {"a": {"clips": ["b"], "sex": "f"}}}, "actors.a.sex: unknown key; allowed: clips"),
+        (
+            {"actors": {"a": {"clips": ["b"], "sex": "f"}}},
+            "actors.a.sex: unknown key; allowed: backends, budget, clips",
+        ),
         ({"actors": {"a": {"clips": ["{b}.mp4"]}}}, "actors.a.clips[0].path: found '{b}.mp4'; rename the file"),
         ({"actors": MAY, "budget": "demos"}, "budget: found 'demos'; did you mean demo?"),
         ({"actors": MAY, "method": "x"}, "method: found 'x'; allowed: "),

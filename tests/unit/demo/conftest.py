@@ -73,7 +73,7 @@ def short_actor(head_mesh_file: Path, native_kernels: None, tmp_path_factory: py
     )
     import av
 
-    from ua3dtalk.config import BUILTIN_EMOTIONS
+    from ua3dtalk.actors import BUILTIN_EMOTIONS
     from ua3dtalk.demo.actor import make_actor
     from ua3dtalk.demo.truth import read_truth
 

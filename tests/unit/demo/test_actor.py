@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ua3dtalk.config import BUILTIN_EMOTIONS
+from ua3dtalk.actors import BUILTIN_EMOTIONS
 from ua3dtalk.demo.actor import encode_clip, make_actor
 from ua3dtalk.demo.child import run_module
 from ua3dtalk.demo.pose import camera, project

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ua3dtalk.config import BUILTIN_EMOTIONS
+from ua3dtalk.actors import BUILTIN_EMOTIONS
 from ua3dtalk.demo.script import SCRIPT, Performance, perform
 from ua3dtalk.demo.voice import Manner, colour
 from ua3dtalk.subject import FPS
