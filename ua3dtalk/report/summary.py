@@ -34,8 +34,8 @@ class Summary:
 
     Attributes:
         status: one of STATUSES.
-        reached: the last stage, in the order in which data walks, whose result is as the config asks.
-        share: of the actor's stages whose result is.
+        reached: the last stage, in the order in which data walks, that has a result.
+        share: of the actor's stages whose result is as the config asks.
         failed, reason: the stage that failed and why, empty where none did.
         clips, seconds_of_video: source clips, and frames on the frame index over 25; None before decoding.
         figures: of the render of the face crop, by name.
@@ -119,7 +119,7 @@ def _summarise(states: States, folder: Path, actor: str) -> Summary:
     return Summary(
         actor=actor,
         status=status,
-        reached=next((stage for stage in reversed(wanted) if stage in current), ""),
+        reached=next((stage for stage in reversed(wanted) if found[stage] or stage in current), ""),
         share=len(current) / len(wanted),
         failed=failed,
         reason=cause_of(folder / "logs" / f"{failed}.log") if failed else "",
@@ -166,8 +166,8 @@ def _figures(metrics: dict[str, Any]) -> dict[str, float]:
         key: value
         for key, value in rows[0].items()
         if isinstance(value, int | float)
-        and not key.endswith(("_low", "_high"))
         and (key in FIGURES_BESIDES or reading_of(key).main)
+        and not key.startswith("efid_")  # of different numbers of frames, which do not compare
     }
 
 
