@@ -72,6 +72,8 @@ rule all:
         expand(
             "results/{actor}/cross/{voice}/cross.json", actor=CONFIG.actors, voice=CONFIG.stage("cross_drive").voices
         ),
+        # Without the frames no page can be made later.
+        [] if CONFIG.stage("decode").keep_frames else expand("results/{actor}/report.html", actor=CONFIG.actors),
         "results/summary.html",
 
 

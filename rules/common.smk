@@ -48,6 +48,11 @@ def of_pooled(stage, *files):
     ]
 
 
+def pixels(path):
+    """Pixels of all frames, most of what an actor takes on disk: gone after their last reader unless they are kept."""
+    return path if CONFIG.stage("decode").keep_frames else temp(path)
+
+
 def source_clips(wildcards):
     """The clips of an actor as the config names them; the built-in actor's are made first."""
     actor = CONFIG.actors[wildcards.actor]
@@ -169,12 +174,13 @@ def report_state(wildcards):
 def compared_runs(path):
     """A file of every run that is compared: of each actor, method and seed."""
     settings = CONFIG.stage("compare")
-    return expand(
+    found = expand(
         path,
         actor=settings.actors or list(CONFIG.actors),
         method=settings.methods,
         seed=[str(seed) for seed in settings.seeds],
     )
+    return list(dict.fromkeys(found))
 
 
 def compare_state(wildcards):

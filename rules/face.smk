@@ -16,8 +16,7 @@ rule landmarks:
         ),
     log:
         "results/{actor}/logs/landmarks.log",
-    benchmark:
-        "results/{actor}/benchmarks/landmarks.tsv"
+    cache: True  # as decode
     conda:
         "../envs/ua3dtalk.yaml"
     threads: 2
@@ -58,7 +57,7 @@ rule regions:
         landmarks="results/{actor}/landmarks.npz",
         model="results/.assets/bisenet.onnx",
     output:
-        regions="results/{actor}/regions.npy",
+        regions=pixels("results/{actor}/regions.npy"),
         picture=report(
             "results/{actor}/pictures/regions.png",
             caption="captions/regions.rst",
@@ -66,8 +65,7 @@ rule regions:
         ),
     log:
         "results/{actor}/logs/regions.log",
-    benchmark:
-        "results/{actor}/benchmarks/regions.tsv"
+    cache: True  # as decode
     conda:
         "../envs/ua3dtalk.yaml"
     threads: 2

@@ -35,7 +35,7 @@ rule decode:
         crop="results/{actor}/crop.json",
     output:
         clips="results/{actor}/clips.json",
-        video="results/{actor}/video.npy",
+        video=pixels("results/{actor}/video.npy"),
         picture=report(
             "results/{actor}/pictures/decode.png",
             caption="captions/decode.rst",
@@ -43,8 +43,8 @@ rule decode:
         ),
     log:
         "results/{actor}/logs/decode.log",
-    benchmark:
-        "results/{actor}/benchmarks/decode.tsv"
+    # Shared between working folders with --cache, which cannot go with a benchmark; the job's record has its time.
+    cache: True
     conda:
         "../envs/ua3dtalk.yaml"
     threads: 2

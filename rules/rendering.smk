@@ -9,7 +9,7 @@ rule render_test:
         model="results/{actor}/model/fused.safetensors",
     output:
         rows="results/{actor}/renders/test.json",
-        frames=directory("results/{actor}/renders/test"),
+        frames=pixels(directory("results/{actor}/renders/test")),
         video="results/{actor}/renders/test.mp4",
         truth="results/{actor}/renders/truth.mp4",
         picture=report(

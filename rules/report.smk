@@ -35,6 +35,7 @@ rule compare:
         metrics=compared_runs(f"{RUN}/metrics.json"),
         tables=compared_runs(f"{RUN}/metrics_frames.csv"),
         renders=compared_runs(f"{RUN}/renders/test.json"),
+        videos=compared_runs("results/{actor}/video.npy"),
     output:
         table="results/compare.json",
         markdown="results/compare.md",

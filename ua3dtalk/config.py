@@ -204,6 +204,8 @@ def _load(raw: Mapping[str, Any], mistakes: list[str]) -> Config:
             its_sections = _sections(method, its_budget, user, changes, place)
             own[name] = Config(actors, method, its_budget, seed, its_sections)
             _check(own[name], names, place)
+            if "keep_frames" in changes.get("media", {}):  # a rule's output is temporary for all actors or for none
+                raise ConfigError(f"{place}media.keep_frames: is the same for all actors; set it in the config's media")
     return config
 
 

@@ -44,8 +44,8 @@ NOT_PART_OF_A_RESULT = frozenset(
     )
 )
 
-# Settings that choose where and how loud the work is done, at whatever depth they stand.
-UNTRACKED = frozenset({"device", "rasteriser", "threads", "checkpoint_seconds"})
+# Settings that choose where and how loud the work is done and what is kept of it, at whatever depth they stand.
+UNTRACKED = frozenset({"device", "rasteriser", "threads", "checkpoint_seconds", "keep_frames"})
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ class MediaSettings(Settings):
     max_seconds: float = Field(3600, gt=0, description="longest clip that is accepted, s")
     max_pixels: int = Field(8192 * 8192, gt=0, description="largest source frame that is accepted, px")
     margin: float = Field(1.0, gt=0, le=4, description="scales the crop around head and shoulders")
+    keep_frames: bool = Field(
+        True, description="false: the frames' pixels are deleted once the run is through with them; all actors alike"
+    )
     fix_audio_offset: bool = Field(
         False,
         description="move the sound of clips that are off by more than a frame; `clips[].audio_offset` goes before",

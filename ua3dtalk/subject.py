@@ -221,6 +221,11 @@ class Subject:
         document = json.loads(self.path("clips.json").read_text())
         return tuple(Clip(**{**clip, "crop": tuple(clip["crop"])}) for clip in document["clips"])
 
+    @cached_property
+    def size(self) -> int:
+        """Side of the square frames, px."""
+        return int(json.loads(self.path("clips.json").read_text())["size"])
+
     @property
     def frame_count(self) -> int:
         """T, frames of all clips together."""

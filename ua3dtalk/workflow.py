@@ -249,7 +249,7 @@ def one_line(error: BaseException, log: Path | str = "the log") -> str:
 
 
 def cost(bundle: Path, without: Container[str] = ("metrics",)) -> dict[str, Any]:
-    """What an actor's stages took, from the tables that Snakemake writes after each job.
+    """What an actor's stages took, from the tables that Snakemake writes after each job, and from the jobs' records.
 
     Args:
         bundle: the actor's folder.
@@ -257,23 +257,33 @@ def cost(bundle: Path, without: Container[str] = ("metrics",)) -> dict[str, Any]
     Returns:
         ``stages``: seconds and peak_memory_mb of each; ``seconds`` in all, one after the other; ``peak_memory_mb``.
     """
-    stages: dict[str, dict[str, float]] = {}
-    for path in sorted((bundle / "benchmarks").glob("*.tsv")):
-        if path.stem in without:
-            continue
-        header, values = (line.split("\t") for line in path.read_text().splitlines()[:2])
-        row = dict(zip(header, values, strict=True))
-        memory = row["max_rss"]
-        record = bundle / "logs" / f"{path.stem}.json"
-        if memory in ("NA", "-") and record.exists():  # it ended before Snakemake looked at its memory
-            memory = json.loads(record.read_text())["peak_memory_mb"]
-        megabytes = 0 if memory in ("NA", "-") else round(float(memory))
-        stages[path.stem] = {"seconds": round(float(row["s"]), 1), "peak_memory_mb": megabytes}
+    tables = {path.stem: path for path in (bundle / "benchmarks").glob("*.tsv")}
+    # Rules whose results may come out of a cache have no table.
+    records = {path.stem: path for path in (bundle / "logs").glob("*.json")}
+    stages = {
+        name: _cost_of_stage(tables.get(name), records.get(name))
+        for name in sorted({*tables, *records})
+        if name not in without
+    }
     return {
         "stages": stages,
         "seconds": round(sum(stage["seconds"] for stage in stages.values()), 1),
         "peak_memory_mb": max((stage["peak_memory_mb"] for stage in stages.values()), default=0),
     }
+
+
+def _cost_of_stage(table: Path | None, record: Path | None) -> dict[str, float]:
+    row: dict[str, str] = {}
+    own: dict[str, Any] = {}
+    if table:
+        header, values = (line.split("\t") for line in table.read_text().splitlines()[:2])
+        row = dict(zip(header, values, strict=True))
+    if record:
+        own = json.loads(record.read_text())
+    memory: Any = row.get("max_rss", "NA")
+    if memory in ("NA", "-"):  # no table, or the job ended before Snakemake looked at its memory
+        memory = own.get("peak_memory_mb", 0)
+    return {"seconds": round(float(row.get("s", own.get("seconds", 0))), 1), "peak_memory_mb": round(float(memory))}
 
 
 def failures(results: Path, since: float) -> list[str]:

@@ -23,9 +23,9 @@ class Stance:
 
 def camera_at(subject: Subject, frame: int, device: torch.device) -> Camera:
     """The camera that saw the actor's frame."""
-    tracking, (height, width) = subject.tracking, subject.video.shape[1:3]
+    tracking, side = subject.tracking, subject.size  # not the frames': they need not be kept
     viewmat, K = (torch.from_numpy(a[frame].astype(np.float32)) for a in (tracking.world_to_camera, tracking.K))
-    return Camera(viewmat.to(device), K.to(device), width, height)
+    return Camera(viewmat.to(device), K.to(device), side, side)
 
 
 def background_at(subject: Subject, plate: Tensor, frame: int) -> Tensor:
