@@ -5,7 +5,6 @@ snakemake --cores all results/May/metrics.json
 
 import atexit
 import functools
-import gc
 import re
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 import ua3dtalk
-from ua3dtalk import driver
+from ua3dtalk import driver, large_graphs
 from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.actors import BUILTIN_EMOTIONS
 from ua3dtalk.config import load_config, preset_names
@@ -46,12 +45,10 @@ if workflow.is_main_process and (unknown := sorted(ASKED - set(CONFIG.actors))):
         f"ua3dtalk: config: actors.{unknown[0]}: no such actor; add it to config.yaml: {unknown[0]}: {{clips: [my.mp4]}}"
     )
 
+if workflow.is_main_process:
+    large_graphs.prepare()
 if workflow.is_main_process and driver.enter():
     print("ua3dtalk: the run before this one was killed; going on from what it finished", file=sys.stderr)
-
-# The graph of a thousand actors is millions of objects that live until the end; Python would look through all of them
-# again and again for what can go, a quarter of a dry run's time.
-gc.set_threshold(1_000_000, 20, 100)
 
 # Jobs run the code that is hashed: an environment may hold the package of another folder, or none.
 PACKAGE = Path(ua3dtalk.__file__).parents[1]

@@ -17,10 +17,13 @@ The state is written into every result.
 from __future__ import annotations
 
 import ast
+import atexit
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -40,12 +43,15 @@ NOT_PART_OF_A_RESULT = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
         *("config", "config_errors", "actors", "sheet", "settings", "errors", "workflow", "driver", "provenance"),
-        *("assets", "asset_table"),
+        *("assets", "asset_table", "large_graphs"),
     )
 )
 
 # Settings that choose where and how loud the work is done and what is kept of it, at whatever depth they stand.
 UNTRACKED = frozenset({"device", "rasteriser", "threads", "checkpoint_seconds", "keep_frames"})
+
+
+REMEMBER_SECONDS = 10  # a run that is killed while it reads clips reads again what these took
 
 
 @dataclass(frozen=True)
@@ -186,6 +192,7 @@ class States:
         self.scripts = scripts
         self.folder = folder or Path.cwd()
         self._known: dict[tuple[str, str], str] = {}
+        self._dumped: dict[tuple[str, int], tuple[BaseModel, dict[str, Any]]] = {}  # with the object, whose id it is
 
     def of(self, stage: str, actor: str) -> str:
         """Sixteen hex digits that change exactly when the stage's result may change."""
@@ -208,7 +215,7 @@ class States:
         """All that goes into a state, readable: two of these side by side tell why a stage reruns."""
         entry = STAGES[stage]
         own = self.config.stage(stage, actor)
-        settings = settings_of(own, (*entry.without, "pool", "train_on"))
+        settings = dict(self._settings(stage, own))
         clips = self.config.actors[actor].clips
         assets = [*entry.assets, *filter(None, [PERCEPTUAL_WEIGHTS[settings.get("perceptual", "none")]])]
         if stage == "metrics":
@@ -243,6 +250,13 @@ class States:
         if stage == "metrics":  # which names them
             found["presets"] = [self.config.method, self.config.of(actor).budget]
         return found
+
+    def _settings(self, stage: str, own: BaseModel) -> dict[str, Any]:
+        """The settings that are part of a stage's state; a thousand actors share one object."""
+        key = (stage, id(own))
+        if key not in self._dumped:
+            self._dumped[key] = own, settings_of(own, (*STAGES[stage].without, "pool", "train_on"))
+        return self._dumped[key][1]
 
     def _before(self, entry: Stage, actor: str) -> dict[str, str]:
         """States of the stages whose files of one actor a stage reads: the built-in actor's own, what views see."""
@@ -416,6 +430,8 @@ class FileDigests:
             self.known: dict[str, list[Any]] = json.loads(memory.read_text())
         except (OSError, ValueError):
             self.known = {}
+        self._written = float(-REMEMBER_SECONDS)
+        self._news = False
 
     def of(self, path: Path) -> str:
         """sha256 of the file, empty where there is none (its stage says so when it runs)."""
@@ -429,11 +445,17 @@ class FileDigests:
             with path.open("rb") as file:
                 entry = [*key, hashlib.file_digest(file, "sha256").hexdigest()]
             self.known[str(path)] = entry
-            self._remember()
+            if not self._news:
+                atexit.register(self._remember)
+            self._news = True
+            if time.monotonic() > self._written + REMEMBER_SECONDS:
+                self._remember()
         return str(entry[3])
 
     def _remember(self) -> None:
+        """Write what is known; rarely, since of a thousand clips it is long."""
+        self._written = time.monotonic()
         if not os.access(self.memory.parent if self.memory.parent.exists() else self.memory.parent.parent, os.W_OK):
             return
-        with atomic(self.memory) as temporary:
+        with suppress(OSError), atomic(self.memory) as temporary:  # a full disk is the jobs' to tell of
             temporary.write_text(json.dumps(self.known, indent=1))
