@@ -92,4 +92,4 @@ include: "rules/report.smk"
 
 onerror:
     # Last, below what Snakemake says about its jobs.
-    atexit.register(lambda: print(*failures(Path("results"), STARTED), *unfinished(), sep="\n", file=sys.stderr))
+    atexit.register(lambda: print(*unfinished(), *failures(Path("results"), STARTED), sep="\n", file=sys.stderr))

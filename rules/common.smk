@@ -263,3 +263,24 @@ def reference_route(wildcards):
     named = (settings.wav2lip, settings.audio2style, settings.fuse_net, settings.deep3d)
     own = [path for path in named if path and Path(path).is_file()]
     return [f"results/{wildcards.actor}/video.npy", f"results/{wildcards.actor}/audio.wav", *own]
+
+
+def summary_state(wildcards):
+    return digest(
+        [
+            STATES.code("ua3dtalk.report.summary"),
+            STATES.adapter("summary"),
+            [STATES.of("metrics", actor) for actor in CONFIG.actors],
+        ]
+    )
+
+
+def unfinished():
+    """After a run in which something failed: the page about all actors all the same, and where it lies."""
+    from ua3dtalk.report.summary import write_summary
+
+    try:
+        counts = write_summary(STATES, Path("results"), summary_state(None))
+    except OSError:  # a full disk has been told of already
+        return []
+    return [f"ua3dtalk: {counts}: results/summary.html"] if len(CONFIG.actors) > 1 else []

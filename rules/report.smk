@@ -57,27 +57,6 @@ rule compare:
         "../workflow_scripts/compare.py"
 
 
-def summary_state(wildcards):
-    return digest(
-        [
-            STATES.code("ua3dtalk.report.summary"),
-            STATES.adapter("summary"),
-            [STATES.of("metrics", actor) for actor in CONFIG.actors],
-        ]
-    )
-
-
-def unfinished():
-    """After a run in which something failed: the page about all actors all the same, and where it lies."""
-    from ua3dtalk.report.summary import write_summary
-
-    try:
-        counts = write_summary(STATES, Path("results"), summary_state(None))
-    except OSError:  # a full disk has been told of already
-        return []
-    return [f"ua3dtalk: {counts}: results/summary.html"] if len(CONFIG.actors) > 1 else []
-
-
 rule summary:
     """Write one page, and the same as a table, about all actors: how far each came, figures, cost, why one failed."""
     input:
