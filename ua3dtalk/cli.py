@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     view.add_argument("--port", type=int, default=8765, help="(%(default)s; 0: any)")
     view.add_argument("--no-browser", dest="browser", action="store_false", help="open none")
     view.add_argument("--pose", default="wander", help="head motion: %(default)s, replay or still")
+    _add_fast(view)
     view.add_argument("--longest", type=float, default=600.0, help="seconds that a voice may last (%(default)g)")
     view.add_argument("--seed", type=int, default=0, help="of blinks, brows and head motion (%(default)s)")
     view.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -110,9 +111,14 @@ def _add_film(command: argparse.ArgumentParser) -> None:
         "--pose", default="wander", help="head motion: %(default)s, replay, still, or a clip whose it is"
     )
     command.add_argument("--camera", default="still", help="%(default)s, orbit, orbit:degrees, or yaw,pitch in degrees")
+    _add_fast(command)
     command.add_argument("--uncertainty", type=Path, help="another film, which shows where the head is unsure")
     command.add_argument("--seed", type=int, default=0, help="of blinks, brows and head motion (%(default)s)")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def _add_fast(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--fast", action="store_true", help="one net for each view in place of its ensemble")
 
 
 def _say(options: argparse.Namespace) -> None:

@@ -96,7 +96,7 @@ class ViewEnsemble(nn.Module):
             member: 0..T-1 computes this one alone; its belief has no spread.
         """
         rows = _rows(member)
-        hidden = torch.relu_(self._first_layer(position_part, code, rows))
+        hidden = self.hidden_units(position_part, code, member)
         out = torch.baddbmm(self.out_bias[rows], self.out_weight[rows], hidden)  # [T, 2 D, N]
         means, log_variances = out.split(self.state, 1)
         if self.log_variance_bound is not None:
@@ -106,6 +106,10 @@ class ViewEnsemble(nn.Module):
         mean = means.mean(0)
         spread = (means - mean) / math.sqrt(len(out) - 1)
         return Belief(mean.t(), log_variances.exp().mean(0).t(), spread.permute(2, 0, 1))
+
+    def hidden_units(self, position_part: Tensor | None, code: Tensor, member: int | None = None) -> Tensor:
+        """What lies between the layers, [T, hidden, N]; arguments as of `forward`."""
+        return torch.relu_(self._first_layer(position_part, code, _rows(member)))
 
     def _first_layer(self, position_part: Tensor | None, code: Tensor, rows: slice) -> Tensor:
         """[T, hidden, N] before the ReLU."""

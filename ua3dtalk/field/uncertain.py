@@ -60,8 +60,8 @@ class UncertainParts:
     """What depends on positions alone.
 
     features [N, H] of the Gaussians, held [A, H] of the anchors; gates [A, code] of the audio view and of the action
-    units; emotion [A, W]: the memory's planes at the anchors, or None; ensembles: each view's first layer for all
-    members, where it was worth keeping (`UncertainBranch.kept`).
+    units; emotion [A, W]: the memory's planes at the anchors, or None; where they were worth keeping
+    (`UncertainBranch.kept`) ensembles: each view's first layer for all members, and decoder [N, hidden]: the decoder's.
     """
 
     features: Tensor
@@ -69,6 +69,7 @@ class UncertainParts:
     gates: dict[str, Tensor]
     emotion: Tensor | None
     ensembles: dict[str, Tensor] | None = None
+    decoder: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -154,11 +155,11 @@ class UncertainBranch(nn.Module):
         return UncertainParts(features, held, opened(self.gates, held), emotion)
 
     def kept(self, parts: UncertainParts) -> UncertainParts:
-        """The parts with each view's first layer, for whoever shows many frames while nothing trains."""
+        """The parts with all first layers, for whoever shows many frames while nothing trains."""
         ensembles: dict[str, Tensor] = {
-            view: self._ensemble(view).position_part(parts.held) for view in self.shape.views if view != "emotion"
+            view: self.ensemble(view).position_part(parts.held) for view in self.shape.views if view != "emotion"
         }
-        return replace(parts, ensembles=ensembles)
+        return replace(parts, ensembles=ensembles, decoder=self.decoder.position(parts.features))
 
     def forward(
         self,
@@ -177,34 +178,44 @@ class UncertainBranch(nn.Module):
             ValueError: no view has a code.
         """
         gated = self._gated(parts, codes)
-        beliefs: list[Belief] = []
-        for view, code in self._codes(parts, codes, gated).items():
-            belief = self._believe(view, parts, code, None if member is None else member[view])
-            if not self.shape.learned_variance:
-                belief = Belief(belief.mean, torch.ones_like(belief.variance), None)
-            beliefs.append(belief)
+        beliefs = self.beliefs(parts, self._codes(parts, codes, gated), member)
         if not beliefs:
             raise ValueError("no view has a code: give at least one of " + ", ".join(self.shape.views))
-        fused = fuse(beliefs, with_variance=with_variance)
+        fused = fuse(list(beliefs.values()), with_variance=with_variance)
         # All views are heard in the same speech: what is unlike it widens them alike, and their mean stays.
         variance = None if fused.variance is None else fused.variance * codes.novelty
-        decoded = self.decoder(self.carry(self.decoder.state(fused.mean)), parts.features)
+        state = self.carry(self.decoder.state(fused.mean))
+        decoded = self.decoder(state, parts.features, parts.decoder)
         gates = {name: self.carry(value.norm(dim=1, keepdim=True))[:, 0] for name, value in gated.items()}
         return replace(decoded_edits(decoded, self.shape.edits, gates), variance=variance)
 
-    def _believe(self, view: str, parts: UncertainParts, code: Tensor, member: int | None) -> Belief:
-        """What a view's ensemble, or one of its members, makes of its code."""
-        net = self._ensemble(view)
-        if view == "emotion":
-            part = None
-        elif member is None and parts.ensembles is not None:
-            part = parts.ensembles[view]
-        else:
-            part = net.position_part(parts.held, member)
-        belief: Belief = net(part, code, member)
-        return belief
+    def seen(self, parts: UncertainParts, codes: Codes) -> dict[str, Tensor]:
+        """What each view's ensemble sees of the frame: [A, code] or [1, code]; views without a code are left out."""
+        return self._codes(parts, codes, self._gated(parts, codes))
 
-    def _ensemble(self, view: str) -> ViewEnsemble:
+    def beliefs(
+        self, parts: UncertainParts, seen: Mapping[str, Tensor], member: Mapping[str, int] | None = None
+    ) -> dict[str, Belief]:
+        """What each view's ensemble, or one of its members, makes of what it sees."""
+        found = {}
+        for view, code in seen.items():
+            chosen = None if member is None else member[view]
+            belief: Belief = self.ensemble(view)(self.first_layer(view, parts, chosen), code, chosen)
+            if not self.shape.learned_variance:
+                belief = Belief(belief.mean, torch.ones_like(belief.variance), None)
+            found[view] = belief
+        return found
+
+    def first_layer(self, view: str, parts: UncertainParts, member: int | None = None) -> Tensor | None:
+        """What positions add to the first layer of a view's nets, or of one; None where its code is made of them."""
+        if view == "emotion":
+            return None
+        if member is None and parts.ensembles is not None:
+            return parts.ensembles[view]
+        return self.ensemble(view).position_part(parts.held, member)
+
+    def ensemble(self, view: str) -> ViewEnsemble:
+        """The nets of a view."""
         net = self.ensembles[view]
         assert isinstance(net, ViewEnsemble)
         return net
@@ -221,7 +232,6 @@ class UncertainBranch(nn.Module):
         return gated
 
     def _codes(self, parts: UncertainParts, codes: Codes, gated: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What each view's ensemble sees of the frame: [A, code] or [1, code]; views without a code are left out."""
         given: dict[str, Tensor] = {}
         if gated:
             given["audio"] = torch.cat(list(gated.values()), 1)
@@ -268,9 +278,10 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, state: Tensor, features: Tensor) -> Tensor:
-        """Args: state [N, hidden], already through `state`; features [N, H]."""
-        return self.out(F.relu(self.hidden(F.relu(state + self.position(features)))))
+    def forward(self, state: Tensor, features: Tensor, position: Tensor | None = None) -> Tensor:
+        """Args: state [N, hidden], already through `state`; features [N, H], or position: they through `position`."""
+        position = self.position(features) if position is None else position
+        return self.out(torch.relu_(self.hidden(torch.relu_(state + position))))
 
 
 class Confidence(nn.Module):

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from ua3dtalk.rendering.aside import from_aside
+from ua3dtalk.rendering.fast import fast
 from ua3dtalk.rendering.follow import Follow
 from ua3dtalk.rendering.guest import open_guest
 from ua3dtalk.rendering.head import Head, load_head
@@ -21,9 +22,11 @@ from ua3dtalk.workflow import sha256_of
 FILM_RATE = 48_000  # Hz of the film's sound; the head hears 16 kHz
 
 
-def head_of(subject: Subject, model: Path, aside: bool, device: torch.device) -> Head:
-    """A trained head on its device; with colours that hold aside from where its clip saw it, or with the clip's own."""
-    head = load_head(model).to(device)
+def head_of(subject: Subject, model: Path, aside: bool, device: torch.device, folded: bool = False) -> Head:
+    """A trained head on its device; with colours that hold aside from where its clip saw it, or with the clip's own;
+    with its ensembles, or folded as `fast` does."""
+    head = load_head(model)
+    head = (fast(head, subject) if folded else head).to(device)
     return from_aside(head, subject) if aside else head
 
 
@@ -49,9 +52,14 @@ def stances_of(
     return stances if angles is None else Orbit.around(subject, stances, angles, device)
 
 
-def synthetic(subject: Subject, model: Path, transferred: Sequence[str] = ()) -> dict[str, str]:
-    """What the film says of itself; transferred: emotions in it that the actor never showed."""
+def synthetic(subject: Subject, model: Path, transferred: Sequence[str] = (), folded: bool = False) -> dict[str, str]:
+    """What the film says of itself.
+
+    Args: transferred: emotions in it that the actor never showed; folded: whether the head was.
+    """
     comment = f"synthetic: rendered by ua3dtalk from the head {subject.name}, model sha256 {sha256_of(model)}"
     if transferred:
         comment += f"; emotions that the actor never showed: {', '.join(transferred)}"
+    if folded:
+        comment += "; fast: one net for each view in place of its ensemble"
     return {"comment": comment}

@@ -87,6 +87,17 @@ class BranchNet(nn.Module):
         assert controls.tokens is not None
         return torch.cat([controls.lips, self.encoder(controls.tokens)], 1)
 
+    def codes(self, controls: Controls) -> Codes:
+        """The controls as a field with beliefs takes them."""
+        return Codes(
+            self.audio_code(controls),
+            controls.action_units,
+            controls.lip_expression,
+            controls.voice_style,
+            controls.emotion,
+            controls.novelty,
+        )
+
     def forward(
         self,
         parts: PositionParts | UncertainParts,
@@ -95,20 +106,11 @@ class BranchNet(nn.Module):
         with_variance: bool = True,
     ) -> Edits:
         """Edits of the Gaussians; `member` and `with_variance` are those of `UncertainBranch.forward`."""
-        audio = self.audio_code(controls)
         edits: Edits
         if isinstance(parts, UncertainParts):
-            codes = Codes(
-                audio,
-                controls.action_units,
-                controls.lip_expression,
-                controls.voice_style,
-                controls.emotion,
-                controls.novelty,
-            )
-            edits = self.field(parts, codes, member, with_variance)
+            edits = self.field(parts, self.codes(controls), member, with_variance)
         else:
-            edits = self.field(parts, audio, controls.action_units)
+            edits = self.field(parts, self.audio_code(controls), controls.action_units)
         if self.motion is not None and edits.position is not None:
             begun = self.motion(torch.cat([controls.lips, controls.action_units], 1))
             if controls.displacement is not None:

@@ -41,7 +41,8 @@ class FilmOptions:
 
     actor: a name under results/, or a folder; out: an .mp4, a .glb, or a folder for pictures with alpha; pose: of
     `POSES`, or whose head motion it is, as `open_guest` takes it; camera: as `parse_camera` takes it; uncertainty:
-    another .mp4, of where the head is unsure; seed: of blinks, brows and head motion.
+    another .mp4, of where the head is unsure; seed: of blinks, brows and head motion; fast: one net for each view in
+    place of its ensemble.
     """
 
     actor: str
@@ -51,6 +52,7 @@ class FilmOptions:
     uncertainty: Path | None = None
     seed: int = 0
     device: str = "auto"
+    fast: bool = False
 
 
 def say(options: FilmOptions, voice: Path, emotion: str | None = None, style: str | None = None) -> int:
@@ -112,7 +114,7 @@ def voice_curves(options: FilmOptions, voice: Path, emotion: str | None = None, 
 def _open_head(subject: Subject, options: FilmOptions) -> tuple[Head, torch.device]:
     device = choose_device(options.device)
     aside = options.camera != "still" or options.pose not in POSES or options.out.suffix.lower() == ".glb"
-    head = head_of(subject, subject.path("model/fused.safetensors"), aside, device)
+    head = head_of(subject, subject.path("model/fused.safetensors"), aside, device, options.fast)
     if options.uncertainty and not head.uncertain:
         raise InputError(f"--uncertainty: the head of {subject.name} has no beliefs: train it with method: ua3dtalk")
     return head, device
@@ -124,7 +126,7 @@ def _write(options: FilmOptions, stage: Stage, cues: Iterable[Cue], voice: Path 
     if not kind:
         return write_pictures(options.out, stage, map(stage.show, cues))
     subject, doubt = stage.subject, options.uncertainty
-    metadata = synthetic(subject, subject.path("model/fused.safetensors"), stage.transferred)
+    metadata = synthetic(subject, subject.path("model/fused.safetensors"), stage.transferred, options.fast)
     played = store_sound(voice, folder / "played.wav", FILM_RATE) if voice else None
     if kind == ".glb":
         return write_animation(options.out, animate(stage, cues), encoded(played, folder) if played else None, metadata)

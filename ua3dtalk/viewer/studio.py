@@ -44,20 +44,21 @@ class Studio:
 
     Args:
         actor: a name under results/, or a folder; pose: of `POSES`; seed: of blinks, brows and head motion.
-        longest: seconds that a voice may last.
+        longest: seconds that a voice may last; folded: one net for each view in place of its ensemble.
     Raises:
         UserError: one line for whatever does not fit.
     """
 
-    def __init__(self, actor: str, pose: str, seed: int, device: str, longest: float) -> None:
+    def __init__(self, actor: str, pose: str, seed: int, device: str, longest: float, folded: bool = False) -> None:
         if pose not in POSES:
             raise InputError(f"--pose {pose}: choose of {', '.join(POSES)}")
         if not longest > 0:
             raise InputError(f"--longest {longest:g}: give seconds above 0")
         self.subject, self.seed, self.longest = open_actor(actor), seed, longest
         self.device = choose_device(device)
+        self.folded = folded
         self._model = self.subject.path("model/fused.safetensors")
-        self.head = head_of(self.subject, self._model, True, self.device)
+        self.head = head_of(self.subject, self._model, True, self.device, folded)
         self._stances = own_motion(self.subject, pose, seed, self.device)
 
     @property
@@ -110,7 +111,7 @@ class Studio:
         cues = _counted(driver.cues(silence), heard.frames, told)
         with tempfile.TemporaryDirectory(prefix="ua3dtalk-") as folder:
             path = Path(folder) / "head.glb"
-            said = synthetic(self.subject, self._model, driver.transferred)
+            said = synthetic(self.subject, self._model, driver.transferred, self.folded)
             write_animation(path, animate(driver, cues), heard.sound, said)
             return path.read_bytes()
 

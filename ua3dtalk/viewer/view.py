@@ -23,7 +23,8 @@ class ViewOptions:
     """Who is shown, and where.
 
     actor: a name under results/, or a folder; voice: any file with sound; out: an .html, in place of a server; host,
-    port: of the server; browser: whether one is opened; pose, seed, device: as of a film; longest: seconds of a voice.
+    port: of the server; browser: whether one is opened; pose, seed, device, fast: as of a film; longest: seconds of a
+    voice.
     """
 
     actor: str
@@ -36,6 +37,7 @@ class ViewOptions:
     seed: int = 0
     device: str = "auto"
     longest: float = 600.0
+    fast: bool = False
 
 
 def view(options: ViewOptions) -> None:
@@ -49,7 +51,7 @@ def view(options: ViewOptions) -> None:
     if options.voice and not options.voice.is_file():
         raise InputError(f"no file {options.voice} (looked from {Path.cwd()}): correct the path")
     told = Teller()
-    studio = Studio(options.actor, options.pose, options.seed, options.device, options.longest)
+    studio = Studio(options.actor, options.pose, options.seed, options.device, options.longest, options.fast)
     if options.out:
         heard = studio.hear(options.voice, _name(options), told)
         page = write_page(studio.subject.name, studio.animate(heard, {}, told))

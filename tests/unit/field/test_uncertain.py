@@ -93,10 +93,8 @@ def test_without_learned_variance_views_weigh_the_same() -> None:
     parts, given = branch.position_parts(POSITIONS), codes()
     states = []
     for view in shape.views:
-        alone = Codes(**{view: getattr(given, view)})
-        gated = branch._gated(parts, alone)
-        code = branch._codes(parts, alone, gated)[view]
-        states.append(branch._believe(view, parts, code, None).mean)
+        seen = branch.seen(parts, Codes(**{view: getattr(given, view)}))
+        states.append(branch.beliefs(parts, seen)[view].mean)
     mean = torch.stack(states).mean(0)
     expected = branch.decoder(branch.carry(branch.decoder.state(mean)), parts.features)
     assert torch.allclose(branch(parts, given).position, expected[:, :3] * 1e-2, atol=1e-6)

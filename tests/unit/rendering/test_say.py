@@ -97,6 +97,7 @@ def test_what_does_not_fit_is_one_line(actor: Path, voice: Path, tmp_path: Path)
         (replace(usual, uncertainty=tmp_path / "u.gif"), "a film is written as .mp4"),
         (replace(usual, uncertainty=tmp_path / "u.mp4", out=tmp_path / "folder"), "goes with a film"),
         (replace(usual, uncertainty=tmp_path / "u.mp4"), "has no beliefs"),
+        (replace(usual, fast=True), "--fast: the head of anna has one net for each view already"),
     ):
         with pytest.raises(InputError, match=cause):
             say(wrong, voice)
@@ -130,6 +131,24 @@ def test_a_voice_s_curves_drive_the_head_again(actor: Path, voice: Path, tmp_pat
     assert perform(FilmOptions(str(actor), silent), table) == 12
     with av.open(str(silent)) as film:
         assert not film.streams.audio
+
+
+def test_the_fast_mode_says_so_and_still_knows_its_doubts(
+    actor: Path, hearing_subject: Subject, make_head: Callable[..., Head], voice: Path, tmp_path: Path
+) -> None:
+    save_head(make_head(hearing_subject, uncertain=True), actor / "model/fused.safetensors", "abc")
+    (actor / "model/emotion.safetensors").write_bytes(b"")
+    usual = FilmOptions(str(actor), tmp_path / "a.mp4", pose="still", uncertainty=tmp_path / "u.mp4")
+    assert say(usual, voice) == 12
+    quick = replace(usual, out=tmp_path / "b.mp4", uncertainty=tmp_path / "v.mp4", fast=True)
+    assert say(quick, voice) == 12
+    for full, folded in ((usual.out, quick.out), (usual.uncertainty, quick.uncertainty)):
+        assert full is not None and folded is not None
+        a, b = (np.stack(list(frames_at(path, 25))).astype(float) for path in (full, folded))
+        assert np.abs(a - b).mean() < 1.5 and np.ptp(a) > 50
+    for path, told in ((usual.out, False), (quick.out, True)):
+        with av.open(str(path)) as film:
+            assert ("; fast: one net for each view" in film.metadata["comment"]) is told
 
 
 def test_an_actor_that_is_not_there_is_one_line() -> None:
