@@ -64,11 +64,12 @@ wildcard_constraints:
     actor=ACTOR_NAME.pattern,
 
 
-# What needs the network runs where snakemake runs: a cluster's nodes often have none.
+# What needs the network runs where snakemake runs, for a cluster's nodes often have none; so does what takes no time.
 localrules:
     all,
     fetch_asset,
     say,
+    summary,
 
 
 rule all:

@@ -33,7 +33,7 @@ def enter(folder: Path | str = ".snakemake", unlock: bool = False) -> bool:
 
     Args:
         folder: where Snakemake keeps its state.
-        unlock: the user says that no other run is at work: those of other machines are forgotten, which ends their jobs.
+        unlock: the user says that no other run is at work: those of other machines are forgotten; their jobs end.
     Returns:
         whether a lock was removed.
     """

@@ -279,7 +279,13 @@ def test_who_unlocks_says_that_runs_of_other_machines_are_over(tmp_path: Path, f
     here.wait()
 
 
-WAITING = "import time; from ua3dtalk.driver import end_with_run; end_with_run(0.05, {}); print('a', flush=True); time.sleep(60)"
+WAITING = """
+import time
+from ua3dtalk.driver import end_with_run
+end_with_run(0.05, {})
+print('a', flush=True)
+time.sleep(60)
+"""
 
 
 def test_a_job_of_a_run_that_is_over_does_not_begin(
