@@ -17,38 +17,32 @@ from workflow_copy import IMPATIENT, Workflow, copy_workflow
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 ACTORS = ("May", "Ann")
+SMALL = ["budget=tiny", "training={checkpoint_seconds: 0.1}"]
 SLURM = ["--profile", "profiles/slurm", "--cores", "2", "--latency-wait", "10", "--retries", "1", "--slurm-no-account"]
 TARGETS = ["--", *(f"results/{actor}/metrics.json" for actor in ACTORS)]
 
 
 @pytest.fixture(scope="module")
-def config(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """May, and an actor whose clip is one that May's rule makes: it comes from outside, like a user's."""
-    maker = copy_workflow(root, tmp_path_factory.mktemp("clip") / "maker", stub=False)
-    clip = tmp_path_factory.mktemp("clips") / "ann.mp4"
-    # A clip long enough to hold seconds out.
-    maker.config = ["budget=tiny", "demo={seconds: 12}"]
-    done = maker.snakemake("--cores", "2", "--", "results/May/source/neutral.mp4")
-    assert done.returncode == 0, done.stderr[-3000:]
-    shutil.copy(maker.folder / "results/May/source/neutral.mp4", clip)
-    actors = f"{{May: {{clips: builtin}}, Ann: {{clips: ['{clip}']}}}}"
-    return ["budget=tiny", f"actors={actors}", "training={checkpoint_seconds: 0.1}"]
-
-
-@pytest.fixture(scope="module")
-def local(root: Path, config: list[str], tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def local(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """May, and an actor whose clips come from outside, like a user's: copies of those that May's first rule makes."""
     workflow = copy_workflow(root, tmp_path_factory.mktemp("local") / "copy", stub=False)
-    workflow.config = config
+    sources = [f"results/May/source/{emotion}.mp4" for emotion in ("neutral", "happy", "angry")]
+    workflow.config = SMALL
+    made = workflow.snakemake("--cores", "2", "--", *sources)
+    assert made.returncode == 0, made.stderr[-3000:]
+    outside = tmp_path_factory.mktemp("clips")
+    clips = [str(shutil.copy(workflow.folder / source, outside)) for source in sources]
+    workflow.config = [*SMALL, f"actors={{May: {{clips: builtin}}, Ann: {{clips: {clips}}}}}"]
     done = workflow.snakemake("--cores", "2", *TARGETS)
     assert done.returncode == 0, done.stderr[-3000:]
     return workflow
 
 
 @pytest.fixture(scope="module")
-def through_slurm(root: Path, config: list[str], slurm: Path, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def through_slurm(root: Path, local: Workflow, slurm: Path, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """The same through SLURM; May's training of the face is cancelled once, in the middle."""
     workflow = copy_workflow(root, tmp_path_factory.mktemp("slurm") / "copy", stub=False)
-    workflow.config = config
+    workflow.config = local.config
     workflow.program = ["-c", IMPATIENT]
     with workflow.start(*SLURM, *TARGETS) as driver:
         checkpoint = workflow.folder / "results/May/model/.train_face.checkpoint"

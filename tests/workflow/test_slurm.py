@@ -15,7 +15,7 @@ from workflow_copy import IMPATIENT, Workflow, copy_workflow
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 SLURM = ["--profile", "profiles/slurm", "--cores", "2", "--latency-wait", "10", "--retries", "0", "--slurm-no-account"]
-PICTURE = ["--", "results/anna/landmarks.npz"]
+CROP = ["--", "results/anna/crop.json"]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def workflow(root: Path, tmp_path: Path, slurm: Path) -> Workflow:
 @contextmanager
 def running(workflow: Workflow) -> Iterator[subprocess.Popen[str]]:
     """The workflow through SLURM; killed where a test fails before it ends."""
-    with workflow.start(*SLURM, *PICTURE) as driver:
+    with workflow.start(*SLURM, *CROP) as driver:
         try:
             yield driver
         finally:
@@ -68,33 +68,33 @@ def told(err: str) -> list[str]:
 
 
 def test_a_cancelled_job_is_told_in_one_line_and_made_again(workflow: Workflow) -> None:
-    held = hold(workflow, "decode")
+    held = hold(workflow, "locate")
     with running(workflow) as driver:
-        wait_for(lambda: begun(workflow, "decode"))
+        wait_for(lambda: begun(workflow, "locate"))
         subprocess.run(["scancel", *jobs("RUNNING")], check=True, timeout=20)
         _, err = driver.communicate(timeout=120)
     assert driver.returncode == 1
     assert len(told(err)) == 1
     assert told(err)[0].startswith(
-        "ua3dtalk: anna: decode failed: SLURM ended it (cancelled); run again to go on: see "
+        "ua3dtalk: anna: locate failed: SLURM ended it (cancelled); run again to go on: see "
     )
     assert Path(told(err)[0].rsplit(" ", 1)[1]).is_relative_to(".snakemake/slurm_logs")
     held.unlink()
-    again = workflow.snakemake(*SLURM, *PICTURE)
+    again = workflow.snakemake(*SLURM, *CROP)
     assert again.returncode == 0, again.stderr[-3000:]
 
 
 def test_one_stage_of_a_group_fails_with_its_own_cause(workflow: Workflow) -> None:
     (workflow.folder / "fail_decode").touch()
-    done = workflow.snakemake(*SLURM, *PICTURE)
+    done = workflow.snakemake(*SLURM, "--", "results/anna/landmarks.npz")
     assert done.returncode == 1
     assert told(done.stderr) == ["ua3dtalk: anna: decode failed: no face in clip.mp4: use another clip"]
 
 
 def test_a_node_that_loses_its_daemon_for_a_while_loses_no_job(workflow: Workflow, slurm: Path) -> None:
-    held = hold(workflow, "decode")
+    held = hold(workflow, "locate")
     with running(workflow) as driver:
-        wait_for(lambda: begun(workflow, "decode"))
+        wait_for(lambda: begun(workflow, "locate"))
         slurm_node.stop(slurm, "slurmd", kill=True)
         held.unlink()
         time.sleep(1)
@@ -104,7 +104,7 @@ def test_a_node_that_loses_its_daemon_for_a_while_loses_no_job(workflow: Workflo
 
 
 def test_what_a_killed_run_left_in_the_cluster_does_not_work_beside_the_next(workflow: Workflow, slurm: Path) -> None:
-    held = hold(workflow, "decode")
+    held = hold(workflow, "locate")
     # Another job takes all processors, so that the run's wait in the queue.
     blocker = ["sbatch", "--parsable", "--cpus-per-task=4", f"--output={slurm}/blocker.log", "--wrap", "sleep 300"]
     number = subprocess.run(blocker, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
@@ -116,8 +116,8 @@ def test_what_a_killed_run_left_in_the_cluster_does_not_work_beside_the_next(wor
     subprocess.run(["scancel", number], check=True, timeout=20)
     with running(workflow) as second:
         wait_for(lambda: set(waiting) <= set(jobs("FAILED")))
-        wait_for(lambda: begun(workflow, "decode"))
-        log = workflow.folder / f".snakemake/slurm_logs/group_picture_decode_landmarks_locate/{waiting[0]}.log"
+        wait_for(lambda: begun(workflow, "locate"))
+        log = workflow.folder / f".snakemake/slurm_logs/group_picture_locate/{waiting[0]}.log"
         assert "the run that this job belongs to is over" in log.read_text()
         # Now while a job is at work.
         at_work = jobs("RUNNING")
@@ -125,6 +125,6 @@ def test_what_a_killed_run_left_in_the_cluster_does_not_work_beside_the_next(wor
         second.kill()
         wait_for(lambda: not jobs("RUNNING"), 30)
     held.unlink()
-    last = workflow.snakemake(*SLURM, *PICTURE)
+    last = workflow.snakemake(*SLURM, *CROP)
     assert last.returncode == 0, last.stderr[-3000:]
     assert "the run before this one was killed" in last.stderr
