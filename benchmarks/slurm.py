@@ -23,7 +23,16 @@ sys.path.insert(0, str(ROOT / "tests"))
 from slurm_node import one_node  # noqa: E402
 from workflow_copy import Workflow, copy_workflow  # noqa: E402
 
-OPTIONS = ["--profile", "profiles/slurm", "--cores", "2", "--slurm-no-account", "--slurm-keep-successful-logs"]
+OPTIONS = [
+    "--profile",
+    "profiles/slurm",
+    "--cores",
+    "2",
+    "--max-threads",
+    "2",
+    "--slurm-no-account",
+    "--slurm-keep-successful-logs",
+]
 TARGET = ["--", "results/May/metrics.json"]
 
 

@@ -18,7 +18,19 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 ACTORS = ("May", "Ann")
 SMALL = ["budget=tiny", "training={checkpoint_seconds: 0.1}"]
-SLURM = ["--profile", "profiles/slurm", "--cores", "2", "--latency-wait", "10", "--retries", "1", "--slurm-no-account"]
+SLURM = [
+    "--profile",
+    "profiles/slurm",
+    "--cores",
+    "2",
+    "--max-threads",
+    "2",
+    "--latency-wait",
+    "10",
+    "--retries",
+    "1",
+    "--slurm-no-account",
+]
 TARGETS = ["--", *(f"results/{actor}/metrics.json" for actor in ACTORS)]
 
 

@@ -14,7 +14,19 @@ from workflow_copy import IMPATIENT, Workflow, copy_workflow
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
-SLURM = ["--profile", "profiles/slurm", "--cores", "2", "--latency-wait", "10", "--retries", "0", "--slurm-no-account"]
+SLURM = [
+    "--profile",
+    "profiles/slurm",
+    "--cores",
+    "2",
+    "--max-threads",
+    "2",
+    "--latency-wait",
+    "10",
+    "--retries",
+    "0",
+    "--slurm-no-account",
+]
 CROP = ["--", "results/anna/crop.json"]
 
 
