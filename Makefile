@@ -39,7 +39,7 @@ bench: install
 	$(BIN)/python -m benchmarks.fuse
 	@test ! -f results/May/model/fused.safetensors || $(BIN)/python -m benchmarks.render results/May
 
-# After a kill -9 on another machine of a shared file system; on this one it is not needed.
+# After a kill -9 on another machine of a shared file system, for who will not wait the four minutes.
 unlock: install
 	$(BIN)/snakemake --unlock
 

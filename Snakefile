@@ -13,7 +13,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 import ua3dtalk
-from ua3dtalk import driver, large_graphs
+from ua3dtalk import driver, large_graphs, needs
 from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.actors import BUILTIN_EMOTIONS
 from ua3dtalk.config import load_config, preset_names
@@ -47,7 +47,9 @@ if workflow.is_main_process and (unknown := sorted(ASKED - set(CONFIG.actors))):
 
 if workflow.is_main_process:
     large_graphs.prepare()
-if workflow.is_main_process and driver.enter():
+if not workflow.is_main_process:
+    driver.end_with_run()
+elif driver.enter(unlock="--unlock" in sys.argv):
     print("ua3dtalk: the run before this one was killed; going on from what it finished", file=sys.stderr)
 
 # Jobs run the code that is hashed: an environment may hold the package of another folder, or none.
@@ -60,6 +62,14 @@ STARTED = time.time()
 wildcard_constraints:
     # All names are of this form, and a thousand of them in one pattern would be tried one by one for every file.
     actor=ACTOR_NAME.pattern,
+
+
+# What needs the network runs where snakemake runs, for a cluster's nodes often have none; so does what takes no time.
+localrules:
+    all,
+    fetch_asset,
+    say,
+    summary,
 
 
 rule all:

@@ -118,7 +118,8 @@ rule ablation:
     conda:
         "../envs/ua3dtalk.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory("ablation"),
+        runtime=minutes("ablation"),
     params:
         state=lambda wildcards: digest(
             [

@@ -10,6 +10,17 @@ def state_of(stage):
     return lambda wildcards: STATES.of(stage, wildcards.actor)
 
 
+def memory(rule):
+    """Memory that a rule's job asks a cluster for, MB; a retry asks for more."""
+    return lambda wildcards, attempt: needs.memory_mb(rule, CONFIG, attempt)
+
+
+def minutes(rule):
+    """Time that a rule's job asks a cluster for."""
+    film = lambda wildcards: needs.film_minutes(Path("results") / getattr(wildcards, "actor", ""))
+    return lambda wildcards, attempt: needs.minutes(rule, CONFIG, film(wildcards), attempt)
+
+
 def asset(name):
     """Where the workflow keeps a pretrained weight, or the parts of a folder of weights."""
     files = {each.name: f"results/.assets/{each.file}" for each in ASSETS}
@@ -63,8 +74,9 @@ def source_clips(wildcards):
 
 def own_file(path, key):
     """A file that the config names, or nothing; Snakemake's own message would not say which setting to correct."""
-    # On another machine the file may be brought by Snakemake.
-    if path and workflow.is_main_process and not Path(path).is_file():
+    # On another machine, or from a storage, the file is brought by Snakemake.
+    here = workflow.is_main_process and not workflow.storage_settings.default_storage_provider
+    if path and here and not Path(path).is_file():
         sys.exit(f"ua3dtalk: config: {key}: no file {path} (looked from {Path.cwd()}); correct the path")
     return path or []
 

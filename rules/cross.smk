@@ -41,7 +41,8 @@ rule cross_drive:
         "../envs/ua3dtalk.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=memory("cross_drive"),
+        runtime=minutes("cross_drive"),
     params:
         state=cross_state,
     script:
@@ -98,7 +99,8 @@ rule cross_metrics:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=3000,
+        mem_mb=memory("cross_metrics"),
+        runtime=minutes("cross_metrics"),
     params:
         state=cross_metrics_state,
     script:

@@ -26,7 +26,8 @@ rule builtin_actor:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("builtin_actor"),
+        runtime=minutes("builtin_actor"),
     params:
         state=state_of("builtin_actor"),
     script:
@@ -50,7 +51,8 @@ rule rehearse:
         "../envs/ua3dtalk.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("rehearse"),
+        runtime=minutes("rehearse"),
     params:
         state=lambda wildcards: STATES.of("rehearse", next(iter(CONFIG.actors))),
     script:

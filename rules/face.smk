@@ -21,7 +21,8 @@ rule landmarks:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("landmarks"),
+        runtime=minutes("landmarks"),
     params:
         state=state_of("landmarks"),
     script:
@@ -42,7 +43,8 @@ rule export_parser:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("export_parser"),
+        runtime=minutes("export_parser"),
     params:
         state=STATES.code("ua3dtalk.face.bisenet"),
     script:
@@ -70,7 +72,8 @@ rule regions:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("regions"),
+        runtime=minutes("regions"),
     params:
         state=state_of("regions"),
     script:
@@ -98,7 +101,8 @@ rule tracking:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("tracking"),
+        runtime=minutes("tracking"),
     params:
         state=state_of("tracking"),
     script:
@@ -128,7 +132,8 @@ rule expression:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("expression"),
+        runtime=minutes("expression"),
     params:
         state=state_of("expression"),
     script:
@@ -157,7 +162,8 @@ rule layers:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=3000,
+        mem_mb=memory("layers"),
+        runtime=minutes("layers"),
     params:
         state=state_of("layers"),
     script:

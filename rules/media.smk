@@ -21,7 +21,8 @@ rule locate:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("locate"),
+        runtime=minutes("locate"),
     params:
         state=state_of("locate"),
     script:
@@ -49,7 +50,8 @@ rule decode:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("decode"),
+        runtime=minutes("decode"),
     params:
         state=state_of("decode"),
     script:
@@ -82,7 +84,8 @@ rule sound:
         "../envs/ua3dtalk.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("sound"),
+        runtime=minutes("sound"),
     params:
         state=state_of("sound"),
     script:

@@ -29,7 +29,8 @@ rule metrics:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=6000,
+        mem_mb=memory("metrics"),
+        runtime=minutes("metrics"),
     params:
         state=state_of("metrics"),
     script:

@@ -22,7 +22,8 @@ rule release:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("release"),
+        runtime=minutes("release"),
     params:
         state=release_state,
     script:

@@ -25,7 +25,8 @@ rule render_test:
         "../envs/ua3dtalk.yaml"
     threads: 8
     resources:
-        mem_mb=6000,
+        mem_mb=memory("render_test"),
+        runtime=minutes("render_test"),
     params:
         state=state_of("render_test"),
     script:

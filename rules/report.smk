@@ -22,7 +22,8 @@ rule report:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("report"),
+        runtime=minutes("report"),
     params:
         state=report_state,
     script:
@@ -50,7 +51,8 @@ rule compare:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("compare"),
+        runtime=minutes("compare"),
     params:
         state=compare_state,
     script:

@@ -25,7 +25,8 @@ rule speech:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory("speech"),
+        runtime=minutes("speech"),
     params:
         state=state_of("speech"),
     script:
@@ -58,7 +59,8 @@ rule priors:
         "../envs/ua3dtalk.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory("priors"),
+        runtime=minutes("priors"),
     params:
         state=state_of("priors"),
     script:
@@ -92,7 +94,8 @@ rule emotion:
         "../envs/ua3dtalk.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory("emotion"),
+        runtime=minutes("emotion"),
     params:
         state=state_of("emotion"),
     script:

@@ -24,7 +24,8 @@ rule train_sync:
         "../envs/ua3dtalk.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory("train_sync"),
+        runtime=minutes("train_sync"),
     params:
         state=lambda wildcards: STATES.of("train_sync", CONFIG.sync_actors[0]),
     script:
@@ -54,7 +55,8 @@ rule audio_offset:
         "../envs/ua3dtalk.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("audio_offset"),
+        runtime=minutes("audio_offset"),
     params:
         state=state_of("audio_offset"),
     script:

@@ -33,7 +33,8 @@ rule train_audio:
         "../envs/ua3dtalk.yaml"
     threads: 2
     resources:
-        mem_mb=3000,
+        mem_mb=memory("train_audio"),
+        runtime=minutes("train_audio"),
     params:
         state=state_of("train_audio"),
     script:
@@ -63,7 +64,8 @@ rule train_mouth:
         "../envs/ua3dtalk.yaml"
     threads: 8
     resources:
-        mem_mb=6000,
+        mem_mb=memory("train_mouth"),
+        runtime=minutes("train_mouth"),
     params:
         state=state_of("train_mouth"),
     script:
@@ -93,7 +95,8 @@ rule train_face:
         "../envs/ua3dtalk.yaml"
     threads: 8
     resources:
-        mem_mb=6000,
+        mem_mb=memory("train_face"),
+        runtime=minutes("train_face"),
     params:
         state=state_of("train_face"),
     script:
@@ -125,7 +128,8 @@ rule train_fuse:
         "../envs/ua3dtalk.yaml"
     threads: 8
     resources:
-        mem_mb=6000,
+        mem_mb=memory("train_fuse"),
+        runtime=minutes("train_fuse"),
     params:
         state=state_of("train_fuse"),
     script:

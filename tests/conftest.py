@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,3 +37,22 @@ def tiny_subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     from tiny_subject import write_tiny_subject
 
     return write_tiny_subject(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[Path]:
+    """A real SLURM of one node on this machine, found by its programs; the folder of its state."""
+    from slurm_node import Unavailable, one_node
+
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="slurm_") as folder:
+        node = one_node(Path(folder) / "node", cpus=4)
+        try:
+            environment = node.__enter__()
+        except Unavailable as error:
+            pytest.skip(str(error))
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            yield Path(folder) / "node"
+        finally:
+            node.__exit__(None, None, None)

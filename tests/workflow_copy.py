@@ -23,6 +23,7 @@ sys.path.insert(0, {folder!r})
 PARTS = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "profiles", "envs", "ua3dtalk", "native")
 
 STUB = """
+import time
 from pathlib import Path
 
 from ua3dtalk.errors import InputError
@@ -31,6 +32,8 @@ from ua3dtalk.workflow import job
 with job(snakemake) as run:
     if Path(f"fail_{run.rule}").exists() or Path(f"fail_{run.rule}_{run.actor}").exists():
         raise InputError("no face in clip.mp4: use another clip")
+    while Path(f"hold_{run.rule}").exists():
+        time.sleep(0.05)
     for path in map(Path, snakemake.output):
         if path.name == "test":
             path.mkdir(parents=True, exist_ok=True)
@@ -40,17 +43,32 @@ with job(snakemake) as run:
 """
 
 
+# Snakemake that asks SLURM every half second: its plugin waits ten seconds longer each time that no job has ended.
+IMPATIENT = """
+import asyncio
+from snakemake.cli import main
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+async def sleep(self):
+    await asyncio.sleep(0.5)
+
+RemoteExecutor.sleep = sleep
+main()
+"""
+
+
 @dataclass
 class Workflow:
     """A checkout of its own, and how to run it."""
 
     folder: Path
     config: list[str] = field(default_factory=list)
+    program: list[str] = field(default_factory=lambda: ["-m", "snakemake"])
 
     def start(self, *arguments: str, config: str = "") -> subprocess.Popen[str]:
         """Start snakemake in the copy; `config` is one more `key=value`."""
         values = [*self.config, *([config] if config else [])]
-        command = [sys.executable, "-m", "snakemake", "--config", *values, *arguments]
+        command = [sys.executable, *self.program, "--config", *values, *arguments]
         environment = {**os.environ, "PYTHONPATH": str(self.folder)}
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True)

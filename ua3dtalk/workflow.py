@@ -31,6 +31,7 @@ RESULTS = Path("results")
 SYNC_NET = RESULTS / ".shared" / "sync_local.safetensors"  # what the pipeline measures lip sync with
 SYSTEM_PACKAGES = "libegl1 libgles2 libgl1 libglib2.0-0"  # what the wheels of mediapipe and OpenCV expect
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+SILENT = "ended without a message (stopped, or killed for memory)"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -103,20 +104,21 @@ class Job:
     actor: str
     state: str
     config: dict[str, Any]
+    results: Path = RESULTS  # elsewhere where Snakemake brings the files from a storage
 
     @cached_property
     def subject(self) -> Subject:
         """Readers of the actor's bundle."""
         from ua3dtalk.subject import Subject
 
-        return Subject(RESULTS / self.actor)
+        return Subject(self.results / self.actor)
 
     @cached_property
     def pooled(self) -> tuple[Subject, ...]:
         """The bundles of the other actors whose training frames this stage may learn from."""
         from ua3dtalk.subject import Subject
 
-        return tuple(Subject(RESULTS / name) for name in self._checked.pooled(self.rule, self.actor))
+        return tuple(Subject(self.results / name) for name in self._checked.pooled(self.rule, self.actor))
 
     @cached_property
     def settings(self) -> Any:
@@ -159,7 +161,7 @@ class Job:
         """The bundles of the actors that lip sync is learned from."""
         from ua3dtalk.subject import Subject
 
-        return tuple(Subject(RESULTS / name) for name in self._checked.sync_actors)
+        return tuple(Subject(self.results / name) for name in self._checked.sync_actors)
 
     @cached_property
     def sync_offsets(self) -> tuple[tuple[float | None, ...], ...]:
@@ -202,8 +204,8 @@ def job(snakemake: Any) -> Iterator[Job]:
     # A run of the ablation is the rule of a stage with another method and seed than the config's.
     stage = getattr(snakemake.params, "stage", snakemake.rule)
     config |= getattr(snakemake.params, "instead", {})
-    frame = Job(stage, actor, getattr(snakemake.params, "state", ""), config)
     outputs = [Path(path) for path in snakemake.output]
+    frame = Job(stage, actor, getattr(snakemake.params, "state", ""), config, _results_of(outputs[0]))
     log = Path(snakemake.log[0])
     record = log.with_suffix(".json")
     end_with_run()
@@ -226,6 +228,14 @@ def job(snakemake: Any) -> Iterator[Job]:
     if failure:
         _end_log(log, failure)
         raise SystemExit(1)
+
+
+def _results_of(output: Path) -> Path:
+    """The folder of all actors, from a file in it."""
+    parts = output.parts
+    if RESULTS.name not in parts or parts[0] == RESULTS.name:
+        return RESULTS
+    return Path(*parts[: len(parts) - parts[::-1].index(RESULTS.name)])
 
 
 def one_line(error: BaseException, log: Path | str = "the log") -> str:
@@ -293,14 +303,26 @@ def failures(results: Path, since: float) -> list[str]:
         results: the folder of all actors.
         since: time of the run's start, as `time.time` gives it.
     """
-    found = []
-    for log in sorted(results.glob("*/logs/**/*.log")):
-        if log.stat().st_mtime < since or log.with_suffix(".json").exists():
+    from ua3dtalk.slurm import ended_jobs
+
+    ended = ended_jobs(since)
+    touched = {log for log in results.glob("*/logs/**/*.log") if log.stat().st_mtime >= since}
+    told: dict[str, list[str]] = {}
+    silent: dict[str, list[str]] = {}
+    # A job that was ended before it could begin has left no log, or that of an earlier run.
+    for log in sorted(touched | ended.keys()):
+        if log.with_suffix(".json").exists():
             continue
+        begun = log in touched and log.stat().st_size > 0
+        cause = cause_of(log) if begun else ""
+        if not cause or (log in ended and cause.startswith(SILENT)):
+            cause = ended.get(log, f"{SILENT}: see {log}")
         folder = log.relative_to(results).parts[0]
         actor = "" if folder.startswith(".") else f"{folder}: "
-        found.append(f"ua3dtalk: {actor}{log.stem} failed: {cause_of(log)}")
-    return found
+        kind = told if begun or log in ended else silent
+        kind.setdefault(folder, []).append(f"ua3dtalk: {actor}{log.stem} failed: {cause}")
+    # Snakemake makes empty logs for the rest of a group that failed: they count only where nothing else tells.
+    return [line for folder in sorted(told | silent) for line in told.get(folder) or silent[folder]]
 
 
 def cause_of(log: Path) -> str:
@@ -308,7 +330,7 @@ def cause_of(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     if lines and lines[-1].startswith("error: "):
         return lines[-1].removeprefix("error: ")
-    return f"ended without a message (stopped, or killed for memory): see {log}"
+    return f"{SILENT}: see {log}"
 
 
 @contextmanager

@@ -40,6 +40,25 @@ def test_the_version_is_said_once_and_again(root: Path) -> None:
 
 
 def test_system_packages_are_the_same_everywhere(root: Path) -> None:
-    for file in ("Makefile", "docs/troubleshooting.md", "docs/tutorial.md"):
+    for file in ("Makefile", "Containerfile", "docs/cluster.md", "docs/troubleshooting.md", "docs/tutorial.md"):
         assert SYSTEM_PACKAGES in (root / file).read_text(), file
     assert all(package in (root / ".ci" / "run").read_text() for package in SYSTEM_PACKAGES.split())
+
+
+def test_the_container_has_what_the_package_needs(root: Path) -> None:
+    text = (root / "Containerfile").read_text()
+    images = re.findall(r"^FROM (\S+)", text, re.M)
+    assert len(set(images)) == 1, "what is built on one image runs on it"
+    version = re.search(r"python:(\d+)\.(\d+)", images[0])
+    lowest, highest = re.findall(r"3\.(\d+)", project(root)["requires-python"])
+    assert version is not None
+    assert int(lowest) <= int(version[2]) < int(highest)
+    extras = re.search(r"'\.\[([\w,]+)\]'", text)
+    assert extras is not None
+    assert set(extras[1].split(",")) <= set(project(root)["optional-dependencies"])
+    copied = [part for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.M) for part in line.split()]
+    assert {"Snakefile", "rules", "workflow_scripts", "ua3dtalk", "native", "constraints.txt"} <= set(copied)
+    assert all((root / part).exists() for part in copied)
+    assert text.rstrip().splitlines()[-1].startswith("CMD [")
+    assert re.findall(r"^USER (.+)", text, re.M) == ["ua3dtalk"], "not root"
+    assert all("rm -rf /var/lib/apt/lists" in part for part in text.split("RUN ")[1:] if "apt-get" in part)

@@ -242,3 +242,73 @@ time.sleep(60)
     run.kill()
     run.wait()
     wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.fixture
+def far_away(tmp_path: Path) -> Path:
+    """The note of a run on another machine of the file system."""
+    note = tmp_path / "ua3dtalk" / "far.json"
+    note.parent.mkdir()
+    note.write_text(json.dumps({"host": "far-away", "pid": 1, "created": 0.0}))
+    return note
+
+
+def test_a_run_of_another_machine_is_dead_when_its_note_is_untouched_for_long(tmp_path: Path, far_away: Path) -> None:
+    lock = tmp_path / "locks" / "0.output.lock"
+    lock.parent.mkdir()
+    lock.write_text("a")
+    assert not driver.enter(tmp_path)
+    assert lock.exists()
+    Path(os.environ[driver.RUN]).unlink()  # this process is a run that goes on
+    long_ago = time.time() - 2 * driver.SILENCE
+    os.utime(far_away, (long_ago, long_ago))
+    assert driver.enter(tmp_path)
+    assert not lock.exists()
+    assert not far_away.exists()
+
+
+def test_who_unlocks_says_that_runs_of_other_machines_are_over(tmp_path: Path, far_away: Path) -> None:
+    here = run_python(RUN, tmp_path)
+    assert here.stdout is not None
+    here.stdout.readline()
+    driver.enter(tmp_path, unlock=True)
+    assert not far_away.exists()
+    notes = [json.loads(note.read_text())["pid"] for note in (tmp_path / "ua3dtalk").glob("*.json")]
+    assert sorted(notes) == sorted([here.pid, os.getpid()]), "what lives on this machine is seen to live"
+    here.kill()
+    here.wait()
+
+
+WAITING = """
+import time
+from ua3dtalk.driver import end_with_run
+end_with_run(0.05, {})
+print('a', flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_job_of_a_run_that_is_over_does_not_begin(
+    tmp_path: Path, far_away: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(driver.RUN, str(far_away))
+    far_away.unlink()
+    job_of_it = run_python(WAITING.format(60), tmp_path)
+    assert job_of_it.wait(20) == 1
+
+
+@pytest.mark.parametrize("end", ["silence", "removed"])
+def test_a_job_on_another_machine_ends_with_its_run(
+    tmp_path: Path, far_away: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setenv(driver.RUN, str(far_away))
+    job_of_it = run_python(WAITING.format(1.5 if end == "silence" else 60), tmp_path)
+    assert job_of_it.stdout is not None
+    assert job_of_it.stdout.readline() == "a\n"
+    for _ in range(8):  # touched notes are of living runs
+        time.sleep(0.25)
+        os.utime(far_away)
+        assert job_of_it.poll() is None
+    if end == "removed":
+        far_away.unlink()
+    assert job_of_it.wait(20) == 1
