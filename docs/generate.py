@@ -37,6 +37,13 @@ A value comes from the first of these that gives it: your config, the preset of 
           - {path: videos/anna_1.mp4, emotion: happy}
           - {path: videos/anna_2.mp4, emotion: angry}
 
+      bert:                                      # what stands beside clips is for this actor alone
+        clips: [videos/bert.mp4]
+        budget: full
+        media: {size: 512}
+
+Or a table: `actors: actors.csv` ([many actors](many-actors.md)).
+
 A name has 1 to 64 letters, digits, `_` and `-`, and begins with a letter or digit: it is a folder of `results/`.
 Clips may be in any format that ffmpeg reads. The label of emotion is optional. So is `audio_offset`: seconds by which a
 clip's sound is moved, negative where it comes too late (`{path: videos/anna_1.mp4, audio_offset: -0.2}`);
