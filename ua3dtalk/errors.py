@@ -1,12 +1,20 @@
 """Errors that end as one line for the user."""
 
+LONGEST = 1200  # signs of a line
+
 
 class UserError(Exception):
     """A mistake in the user's data, settings or machine.
 
     ``str(error)`` is one line: what is wrong, where, and what to do about it.
-    Adapters print that line and keep the traceback for the job's log.
+    Adapters print that line and keep the traceback for the job's log. Names of files and words of the user's stand in
+    it: whatever could move a terminal's cursor is left out, and endless ones are cut.
     """
+
+    def __str__(self) -> str:
+        text = "".join(sign if sign.isprintable() else " " for sign in super().__str__())
+        line = " ".join(text.split())
+        return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
 
 
 class ConfigError(UserError):

@@ -1,7 +1,7 @@
 """Opening files that others may have written: every one is checked before memory is taken for what it announces.
 
-A file may be cut off, damaged, of another version, or made to harm whoever opens it. Each reader here refuses what is no
-regular file and what is larger than a limit, runs nothing that a file holds, compares what a header announces with
+A file may be cut off, damaged, of another version, or made to harm whoever opens it. Each reader here refuses what is
+no regular file and what is larger than a limit, runs nothing that a file holds, compares what a header announces with
 what is there, and says what is wrong in one line. Readers of tensors are in `ua3dtalk.tensors`.
 """
 
@@ -39,22 +39,22 @@ MOST_WORDS = 300  # signs of a foreign error message
 
 
 @contextmanager
-def reading(path: Path | str, fix: str = AGAIN, kind: type[UserError] = DataError) -> Iterator[None]:
+def reading(path: Path | str, fix: str = AGAIN, kind: type[UserError] = DataError, what: str = "") -> Iterator[None]:
     """Frame of everything that builds something from a file: whatever is wrong with the file is one clear line.
 
     Args:
         path: the file, for the line.
         fix: what to do about it, for the line.
         kind: of the error: DataError for what the pipeline writes, InputError for what the user brings.
+        what: it should be.
     """
+    said = f" as {what}" if what else ""
     try:
         yield
     except UserError:
         raise
-    except FileNotFoundError as error:
-        raise kind(f"{path} is missing: {fix}") from error
     except Exception as error:  # parsers raise kinds of their own, and foreign content can break anything
-        raise kind(f"{path} cannot be read ({cause(error)}): {fix}") from error
+        raise kind(f"{path} cannot be read{said} ({cause(error)}): {fix}") from error
 
 
 def cause(error: BaseException) -> str:
@@ -90,6 +90,11 @@ def open_regular(path: Path | str, most: float = math.inf) -> BinaryIO:
         stream.close()
         raise
     return stream
+
+
+def is_name(name: object) -> bool:
+    """Whether a text of a foreign file names a file below the folder that it stands in, and nothing elsewhere."""
+    return isinstance(name, str) and "\0" not in name and not name.startswith("/") and ".." not in name.split("/")
 
 
 def is_regular(path: Path | str) -> bool:
@@ -137,13 +142,13 @@ def parse_yaml(text: str) -> Any:
     return yaml.safe_load(text)
 
 
-def read_yaml(path: Path | str, fix: str, kind: type[UserError]) -> Any:
+def read_yaml(path: Path | str, fix: str, kind: type[UserError], what: str) -> Any:
     """Plain values of a yaml file; nothing that it holds is run.
 
     Raises:
         UserError of the kind.
     """
-    with reading(path, fix, kind):
+    with reading(path, fix, kind, what):
         return parse_yaml(read_text(path, MOST_YAML))
 
 
@@ -282,10 +287,11 @@ def read_picture(path: Path | str, most_pixels: int, fix: str = AGAIN) -> np.nda
     """
     from PIL import Image
 
-    with reading(path, fix), open_regular(path) as file:
-        with Image.open(file, formats=("PNG", "JPEG", "WEBP")) as picture:
-            if picture.width * picture.height > most_pixels:
-                raise ValueError(
-                    f"{picture.width}x{picture.height} pixels are more than the {most_pixels} that are read"
-                )
-            return np.asarray(picture.convert("RGB"))
+    with (
+        reading(path, fix),
+        open_regular(path) as file,
+        Image.open(file, formats=("PNG", "JPEG", "WEBP")) as picture,
+    ):
+        if picture.width * picture.height > most_pixels:
+            raise ValueError(f"{picture.width}x{picture.height} pixels are more than the {most_pixels} that are read")
+        return np.asarray(picture.convert("RGB"))

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ua3dtalk.errors import DataError
-from ua3dtalk.reading import Field, floats, map_npy, read_json, read_npz, read_picture, reading, texts
+from ua3dtalk.reading import AGAIN, Field, floats, map_npy, read_json, read_npz, read_picture, reading, texts
 
 FPS = 25
 AUDIO_RATE = 16_000
@@ -295,9 +295,13 @@ class Subject:
 
         path = self.path("audio.wav")
         with reading(path), soundfile.SoundFile(path) as sound:
-            told, wanted = (sound.samplerate, sound.channels, sound.frames), self.frame_count * SAMPLES_PER_FRAME
-            if told != (AUDIO_RATE, 1, wanted):
-                raise ValueError(f"{told[2]} samples of {told[1]} channels at {told[0]} Hz where {wanted} belong")
+            wanted = self.frame_count * SAMPLES_PER_FRAME
+            if (sound.samplerate, sound.channels) != (AUDIO_RATE, 1):
+                raise ValueError(f"it is no mono sound at {AUDIO_RATE} Hz")
+            if sound.frames != wanted:
+                raise DataError(
+                    f"{path} has {sound.frames} samples where {self.frame_count} frames need {wanted}: {AGAIN}"
+                )
             samples = sound.read(dtype="float32")
             if len(samples) != wanted or not np.isfinite(samples).all():
                 raise ValueError("it is cut short, or its samples are not numbers")
@@ -354,7 +358,7 @@ def _clip(entry: Any) -> Clip:
     whole = (clip.first, clip.length, clip.test_first, clip.width, clip.height)
     words = (clip.path, clip.sha256, clip.emotion or "")
     numbers = (clip.fps, left, top, side)
-    if not all(type(number) is int and 0 <= number for number in whole):
+    if not all(type(number) is int and number >= 0 for number in whole):
         raise ValueError("first, length, test_first, width and height are whole numbers")
     if not all(isinstance(text, str) for text in words):
         raise ValueError("path, sha256 and emotion are texts")

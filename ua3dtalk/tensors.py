@@ -50,7 +50,8 @@ def facts_of(texts: Mapping[str, str]) -> dict[str, Any]:
 def check_fit(build: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> None:
     """Whether tensors are the state of the net that `build` makes, found without memory for that net.
 
-    Numbers in a file say how large the net is; they are compared with the tensors that are there before they are believed.
+    Numbers in a file say how large the net is; they are compared with the tensors that are there before they are
+    believed.
 
     Raises:
         ValueError: a tensor is missing, too many, or has another shape or type.

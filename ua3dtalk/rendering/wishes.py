@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from os.path import exists
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from ua3dtalk.errors import InputError
+from ua3dtalk.reading import read_yaml
 
 TIME_LINES = (".yaml", ".yml")
 STRONGEST = 1.5  # beyond what the actor has shown, and as far as a face may be stretched
@@ -56,10 +57,7 @@ def parse_wish(text: str | None) -> Wish | None:
 
 def read_time_line(path: Path) -> Wish:
     """Key frames of a yaml file: a list of `{at: seconds, label: strength, ...}`; a label that is not named is at 0."""
-    try:
-        rows = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as a time line ({' '.join(str(error).split())})") from error
+    rows = read_yaml(path, "give a list of key frames such as {at: 0, happy: 0.8}", InputError, "a time line")
     if not isinstance(rows, list) or not rows:
         raise InputError(f"{path}: a time line is a list of key frames such as {{at: 0, happy: 0.8}}")
     return _wish([_key_frame(path, number, row) for number, row in enumerate(rows, 1)], str(path))
@@ -119,7 +117,7 @@ def parse_example(text: str) -> tuple[str, float] | None:
     """
     name, strength = _split(text)
     kind = Path(name).suffix.lower()
-    if kind in TIME_LINES or not Path(name).exists():
+    if kind in TIME_LINES or not exists(name):
         if kind[1:].isalnum() and not kind[1:].isdigit() and kind not in TIME_LINES:
             raise InputError(f"--emotion {text}: no file {name} (looked from {Path.cwd()}): correct the path")
         return None
