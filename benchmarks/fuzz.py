@@ -2,8 +2,8 @@
 
     python -m benchmarks.fuzz [--count 2000] [--reader NAME ...] [--seed 0] [--out build/fuzz]
 
-Each reader runs in a process of its own, 20 s and 2 GB an input. A finding is a traceback, a crash, a hang, growth beyond
-that, or an answer that is no line; its input is kept under --out. Ends with 1 if there is any.
+Each reader runs in a process of its own, 20 s and 2 GB an input. A finding is a traceback, a crash, a hang, growth
+beyond that, or an answer that is no line; its input is kept under --out. Ends with 1 if there is any.
 """
 
 from __future__ import annotations
@@ -30,16 +30,14 @@ def main() -> int:
     print("|---|---|---|---|---|---|---|", flush=True)
     found = False
     for name in options.reader:
-        outcome = watch(name, options.count, options.seed)
+        outcome = watch([name], options.count, options.seed)[0]
         cells = [name, outcome.inputs, outcome.accepted, outcome.refused, len(outcome.findings)]
         cells += [f"{outcome.slowest:.0f}", f"{outcome.grown:.0f}"]
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
         paths = save_findings(outcome, options.out)
         for path, finding in zip(paths, outcome.findings, strict=True):
-            print(
-                f"{path}: {finding.kind}: {finding.what.strip().splitlines()[-1][:200] if finding.what.strip() else ''}",
-                file=sys.stderr,
-            )
+            last = (finding.what.strip().splitlines() or [""])[-1]
+            print(f"{path}: {finding.kind}: {last[:200]}", file=sys.stderr)
         found |= bool(paths) or outcome.inputs < options.count
     return int(found)
 

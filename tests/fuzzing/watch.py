@@ -1,4 +1,4 @@
-"""Readers under watch: each in a process of its own, whose death, silence and growth are findings."""
+"""Readers under watch, in processes of their own, whose death, silence and growth are findings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).resolve().parents[1]
+MODULE = "fuzzing.worker"
 SECONDS = 20.0  # that an input may take
 LOADING = 120.0  # s until the first one
 MOST_RESTARTS = 20
@@ -52,23 +53,29 @@ class Outcome:
         return self.accepted + self.refused + len(self.findings)
 
 
-def watch(name: str, count: int, seed: int = 0) -> Outcome:
-    """Give a reader `count` inputs; a process that dies or hangs is replaced, with other inputs for what is left."""
-    outcome = Outcome(name)
+def watch(names: Sequence[str], count: int, seed: int = 0) -> list[Outcome]:
+    """Give each reader `count` inputs, one reader after the other in one process.
+
+    A process that dies or hangs is replaced by another, with other inputs for what is left.
+    """
+    outcomes = [Outcome(name) for name in names]
     for restart in range(MOST_RESTARTS):
-        left = count - outcome.inputs
-        if left <= 0:
+        left = [outcome for outcome in outcomes if outcome.inputs < count]
+        if not left:
             break
-        before = outcome.inputs
-        _one_process(outcome, left, seed + 1000 * restart)
-        if outcome.inputs == before:
-            break
-    return outcome
+        # The first one may have been interrupted; the others have not begun.
+        first = left[0]
+        if first.inputs:
+            _one_process([first], count - first.inputs, seed + 1000 * (restart + 1))
+        else:
+            _one_process(left, count, seed + 1000 * restart)
+    return outcomes
 
 
-def _one_process(outcome: Outcome, count: int, seed: int) -> None:
+def _one_process(outcomes: list[Outcome], count: int, seed: int) -> None:
+    by_name, at = {outcome.name: outcome for outcome in outcomes}, outcomes[0]
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        told = [sys.executable, "-m", "fuzzing.worker", outcome.name, str(count), str(seed), folder]
+        told = [sys.executable, "-m", MODULE, ",".join(by_name), str(count), str(seed), folder]
         path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
         environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         said = Path(folder) / "said"
@@ -78,18 +85,19 @@ def _one_process(outcome: Outcome, count: int, seed: int) -> None:
         try:
             for line in _lines(process, patience):
                 if line is None:
-                    outcome.findings.append(Finding("hang", f"no answer in {SECONDS:.0f} s", _input(folder)))
+                    at.findings.append(Finding("hang", f"no answer in {SECONDS:.0f} s", _input(folder)))
                     return
-                patience.seconds = SECONDS + 2 if line["at"] == "begin" else LOADING
-                if line["at"] == "end":
-                    _count(outcome, line, folder)
                 if line["at"] == "done":
                     return
-            said = process.stderr.read().decode(errors="replace") if process.stderr else ""
+                patience.seconds = SECONDS + 2 if line["at"] == "begin" else LOADING
+                at = by_name[line["reader"]]
+                if line["at"] == "end":
+                    _count(at, line, folder)
             process.wait()
-            outcome.findings.append(
-                Finding("crash", f"ended with {process.returncode}: {said[-2000:]}", _input(folder))
-            )
+            last = f"ended with {process.returncode}: {said.read_bytes()[-2000:].decode(errors='replace')}"
+            if not (Path(folder) / "input").exists():
+                raise RuntimeError(f"{at.name}: no input was made; the process {last}")
+            at.findings.append(Finding("crash", last, _input(folder)))
         finally:
             process.kill()
             process.wait()

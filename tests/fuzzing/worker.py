@@ -1,4 +1,4 @@
-"""The process in which one reader reads bad inputs, one after the other, within limits of memory.
+"""The process in which readers read bad inputs, one after the other, within limits of memory.
 
 For each input a line goes to standard output when it begins and one when it ends; whoever reads them keeps the time.
 """
@@ -11,11 +11,13 @@ import resource
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+MOST_WORDS = 2000  # signs of an answer
 GROWTH = 2 << 30  # bytes that a reader may take beyond what the loaded libraries have
 
 
@@ -36,71 +38,68 @@ def memory_error(error: BaseException | None) -> bool:
     return False
 
 
-def main(name: str, count: int, number: int, folder: Path) -> None:
-    """Give `count` inputs to a reader; `folder` is its own and holds the input it is at."""
+def main(names: list[str], count: int, number: int, folder: Path) -> None:
+    """Give `count` inputs to each of some readers; `folder` is this process' own and holds the input it is at."""
     os.chdir(folder)
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # C libraries chat
     from fuzzing.targets import TARGETS
-    from ua3dtalk.errors import UserError
 
-    (folder / "work").mkdir(exist_ok=True)
-    strategy, read = TARGETS[name](folder / "work")
-    current = folder / "input"
+    for place, name in enumerate(names):
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        work = folder / f"work{place}"
+        work.mkdir()
+        _give(name, count, number, TARGETS[name](work), folder / "input", out)
+    out.write(json.dumps({"at": "done"}) + "\n")
 
-    def tell(**said: Any) -> None:
-        out.write(json.dumps(said) + "\n")
 
-    def attempt(content: bytes) -> None:
-        current.write_bytes(content)
-        tell(at="begin")
-        start, result, what = time.monotonic(), "accepted", ""
-        try:
-            read(content)
-        except UserError as error:
-            result, what = "refused", str(error)
-            if memory_error(error):
-                result = "memory"
-            elif "\n" in what or not what or len(what) > 2000:
-                result = "words"
-        except BaseException:
-            result, what = "traceback", traceback.format_exc()
-        milliseconds = (time.monotonic() - start) * 1000
-        tell(at="end", result=result, what=what, ms=milliseconds, grown=kilobytes("VmHWM") - base)
-
-    base = 0
-    started = False
+def _give(name: str, count: int, number: int, target: tuple[Any, Any], current: Path, out: TextIO) -> None:
+    strategy, read = target
+    base: list[int] = []
 
     @seed(number)
     @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        max_examples=count, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
     )
     @given(strategy)
     def inputs(content: bytes) -> None:
-        nonlocal base, started
-        if not started:  # libraries load with the first input
-            started = True
-            _warm(read, content)
-            Path("/proc/self/clear_refs").write_text("5")
-            base = kilobytes("VmRSS")
-            most = kilobytes("VmSize") * 1024 + GROWTH
-            resource.setrlimit(resource.RLIMIT_AS, (most, most))
-        attempt(content)
+        if not base:  # libraries load with the first input
+            with suppress(BaseException):
+                read(content)
+            base.append(_begin())
+        current.write_bytes(content)
+        out.write(json.dumps({"at": "begin", "reader": name}) + "\n")
+        said = _answer(read, content)
+        grown = kilobytes("VmHWM") - base[0]
+        out.write(json.dumps({"at": "end", "reader": name, "grown": grown, **said}) + "\n")
 
     inputs()
-    tell(at="done")
 
 
-def _warm(read: Any, content: bytes) -> None:
+def _begin() -> int:
+    """Forget the peak of memory, limit its growth; returns the kB that are in use."""
+    Path("/proc/self/clear_refs").write_text("5")
+    resource.setrlimit(resource.RLIMIT_AS, (kilobytes("VmSize") * 1024 + GROWTH, resource.RLIM_INFINITY))
+    return kilobytes("VmRSS")
+
+
+def _answer(read: Any, content: bytes) -> dict[str, Any]:
+    """What a reader makes of an input, and in how many milliseconds."""
+    from ua3dtalk.errors import UserError
+
+    start, result, what = time.monotonic(), "accepted", ""
     try:
         read(content)
+    except UserError as error:
+        result, what = "refused", str(error)
+        if memory_error(error):
+            result = "memory"
+        elif "\n" in what or not what or len(what) > MOST_WORDS:
+            result = "words"
     except BaseException:
-        pass
+        result, what = "traceback", traceback.format_exc()
+    return {"result": result, "what": what, "ms": (time.monotonic() - start) * 1000}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
