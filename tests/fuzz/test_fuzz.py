@@ -31,9 +31,10 @@ def test_what_goes_wrong_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: obj
 
     monkeypatch.setattr(fuzzing.watch, "SECONDS", 1.0)
     monkeypatch.setattr(fuzzing.watch, "MODULE", "fuzzing.traitors")
-    found = {outcome.name: {finding.kind for finding in outcome.findings} for outcome in watch(
-        ["raises", "sleeps", "grows", "dies", "hides its hunger", "answers"], 1
-    )}
+    found = {
+        outcome.name: {finding.kind for finding in outcome.findings}
+        for outcome in watch(["raises", "sleeps", "grows", "dies", "hides its hunger", "answers"], 1)
+    }
     assert found == {
         "raises": {"traceback"},
         "sleeps": {"hang"},

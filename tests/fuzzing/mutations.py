@@ -8,6 +8,7 @@ import math
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ def changed(draw: st.DrawFn, documents: Sequence[Any]) -> Any:
             holder = holder[part]
         kind = draw(st.sampled_from(["value", "value", "value", "remove", "rename", "twice"]))
         if kind == "value":
-            holder[key] = draw(st.sampled_from(STRANGE))
+            holder[key] = deepcopy(draw(st.sampled_from(STRANGE)))  # what is put into it must not change the table
         elif kind == "remove":
             del holder[key]
         elif isinstance(holder, dict):
@@ -101,7 +102,7 @@ def changed(draw: st.DrawFn, documents: Sequence[Any]) -> Any:
                 key
             ]
         else:
-            holder.insert(key, holder[key])
+            holder.insert(key, deepcopy(holder[key]))
     return document
 
 

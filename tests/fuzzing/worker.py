@@ -59,7 +59,11 @@ def _give(name: str, count: int, number: int, target: tuple[Any, Any], current: 
 
     @seed(number)
     @settings(
-        max_examples=count, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
     )
     @given(strategy)
     def inputs(content: bytes) -> None:

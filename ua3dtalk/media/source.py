@@ -69,7 +69,7 @@ def open_source(path: Path | str, max_bytes: int = MAX_BYTES) -> Iterator[InputC
 
 
 def _opened(path: Path, max_bytes: int) -> BinaryIO:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path} is a folder: name the video file itself")
     try:
         stream = open_regular(path)
