@@ -177,7 +177,7 @@ class Emotion:
 
 
 MOST_FRAMES = 10_000_000  # 111 hours
-MOST_PIXELS = 4096 * 4096  # of the clean plate
+MOST_SIDE = 4096  # px of the square frames
 
 # The arrays of the bundle that are read, by file. T, T2, T4: frames, and two and four rows of each.
 _LANDMARKS = {
@@ -267,7 +267,12 @@ class Subject:
     @cached_property
     def size(self) -> int:
         """Side of the square frames, px."""
-        return int(json.loads(self.path("clips.json").read_text())["size"])
+        path = self.path("clips.json")
+        with reading(path):
+            size = read_json(path)["size"]
+            if type(size) is not int or not 0 < size <= MOST_SIDE:
+                raise ValueError("size is no number of px")
+            return size
 
     @property
     def frame_count(self) -> int:
@@ -327,7 +332,7 @@ class Subject:
     @cached_property
     def plate(self) -> np.ndarray:
         """uint8 [H, W, 3], the background without the person."""
-        return read_picture(self.path("layers/plate.png"), MOST_PIXELS)
+        return read_picture(self.path("layers/plate.png"), MOST_SIDE**2)
 
     @cached_property
     def torso(self) -> np.ndarray:

@@ -18,10 +18,40 @@ from hypothesis import strategies as st
 DEEP = 3000  # groups inside groups
 NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**63, 2**64 - 1)
 STRANGE: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2**31, 2**63, -(2**63), 10**30, 10**400, 0.5, -0.0, 1e-300, 1e308, math.inf, -math.inf,
-    math.nan, "", "x", "../x", "/etc/passwd", "a\0b", "\u202e\ud7ff", "x" * 5000, "nan", "1e999", [], {}, [[]], {"": {}},
-    [0] * 300, {"a": [None]},
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2**31,
+    2**63,
+    -(2**63),
+    10**30,
+    10**400,
+    0.5,
+    -0.0,
+    1e-300,
+    1e308,
+    math.inf,
+    -math.inf,
+    math.nan,
+    "",
+    "x",
+    "../x",
+    "/etc/passwd",
+    "a\0b",
+    "\u202e\ud7ff",
+    "x" * 5000,
+    "nan",
+    "1e999",
+    [],
+    {},
+    [[]],
+    {"": {}},
+    [0] * 300,
+    {"a": [None]},
+)
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (3, 0), (2, 2), (1, 1, 1), (7, 478, 3), (1, 2, 3, 4, 5))
 KINDS = ("f4", "f8", "f2", "i8", "u1", "?", "c8", ">f4", "U3", "S3", "M8[s]", "V4", "f16")
 
@@ -132,12 +162,31 @@ def yaml_bytes(documents: Sequence[Any], more: Sequence[bytes] = ()) -> st.Searc
         b"%c: &%c [*%c, *%c, *%c]\n" % (k, k, k - 1, k - 1, k - 1) for k in range(98, 123)
     )
     bombs = [
-        laughs, laughs + b"actors: *z\n", b"- " * DEEP, b"[" * 20_000, b"{a: " * DEEP, b"a: &a [*a]\nactors: *a\n",
-        b"seed: 0x" + b"f" * 6000, b"seed: 2001-99-99", b"- {at: 2001-99-99 00:00:00, happy: 1}", b"? [a]\n: 1", b"? {a: b}\n: 1",
-        b"!!python/object/apply:os.system ['touch trap']", b"seed: 1:1:1:1:1:1:1:1", b"<<: [1, 2]", b"- <<: *x", b"%YAML 9.9\n---\na",
-        b"seed: .inf", b"a\0b", b"\xff", b"- {at: 1e400, happy: .nan}", b"- {at: " + b"9" * 5000 + b"}", b"--- a\n--- b\n", b"&a " * 1000,
+        laughs,
+        laughs + b"actors: *z\n",
+        b"- " * DEEP,
+        b"[" * 5_000,
+        b"{a: " * DEEP,
+        b"a: &a [*a]\nactors: *a\n",
+        b"seed: 0x" + b"f" * 6000,
+        b"seed: 2001-99-99",
+        b"- {at: 2001-99-99 00:00:00, happy: 1}",
+        b"? [a]\n: 1",
+        b"? {a: b}\n: 1",
+        b"!!python/object/apply:os.system ['touch trap']",
+        b"seed: 1:1:1:1:1:1:1:1",
+        b"<<: [1, 2]",
+        b"- <<: *x",
+        b"%YAML 9.9\n---\na",
+        b"seed: .inf",
+        b"a\0b",
+        b"\xff",
+        b"- {at: 1e400, happy: .nan}",
+        b"- {at: " + b"9" * 5000 + b"}",
+        b"--- a\n--- b\n",
+        b"&a " * 1000,
         *more,
-    ]  # fmt: skip
+    ]
     texts = changed(documents).map(
         lambda each: yaml.safe_dump(each, allow_unicode=True).encode("utf-8", "surrogatepass")
     )
@@ -193,10 +242,17 @@ def npy_announcing(shape: str, kind: str = "<f4", data: bytes = b"1234") -> byte
 
 
 BAD_NPY = [
-    *(npy_announcing(shape) for shape in ("(10**12,)", "(1000000000000,)", "(-1,)", "(2**70,)", "(99999999999999999999,)", "()", "(1", "x")),
-    *(npy_announcing("(1,)", kind) for kind in ("|O", "<f99", "O8", "<U999999999", ",".join(["f4"] * 500), "V0", "|V0")),
-    npy_announcing("(" * 200 + "1" + ")" * 200), npy_announcing("(1,)", "|O", b"\x80\x04cposix\nsystem\n(S'touch trap'\ntR."),
-]  # fmt: skip
+    *(
+        npy_announcing(shape)
+        for shape in ("(1000000000000,)", "(-1,)", "(2**70,)", "(99999999999999999999,)", "()", "(1", "x")
+    ),
+    *(
+        npy_announcing("(1,)", kind)
+        for kind in ("|O", "<f99", "O8", "<U999999999", ",".join(["f4"] * 500), "V0", "|V0")
+    ),
+    npy_announcing("(" * 200 + "1" + ")" * 200),
+    npy_announcing("(1,)", "|O", b"\x80\x04cposix\nsystem\n(S'touch trap'\ntR."),
+]
 
 
 def npy_bytes(good: Sequence[np.ndarray]) -> st.SearchStrategy[bytes]:
@@ -273,12 +329,17 @@ def tensor_bytes(good: Mapping[str, np.ndarray], metadata: Mapping[str, str]) ->
     )
     announced = changed([header]).map(lambda each: tensor_file(good, {}, _dumped(each)))
     bombs = [
-        b"\xff" * 8 + whole[8:], (2**40).to_bytes(8, "little") + whole[8:], (100 << 20).to_bytes(8, "little") + whole[8:],
-        tensor_file(good, {**metadata, "facts": "[" * 100_000}), tensor_file({}, {}), tensor_file(good, {}), whole[:8],
+        b"\xff" * 8 + whole[8:],
+        (2**40).to_bytes(8, "little") + whole[8:],
+        (100 << 20).to_bytes(8, "little") + whole[8:],
+        tensor_file(good, {**metadata, "facts": "[" * 100_000}),
+        tensor_file({}, {}),
+        tensor_file(good, {}),
+        whole[:8],
         tensor_file({}, {}, b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'),
         tensor_file({}, {}, b'{"a":{"dtype":"F32","shape":[0,18446744073709551615],"data_offsets":[0,0]}}'),
         tensor_file({}, {}, b"{" * 50_000),
-    ]  # fmt: skip
+    ]
     return st.one_of(others, others, told, announced, damaged([whole]), st.sampled_from(bombs))
 
 

@@ -34,7 +34,7 @@ class _Talk:
 
 
 def request_reader(folder: Path) -> tuple[st.SearchStrategy[bytes], Callable[[bytes], None]]:
-    """Raw requests to the handler; voices are put down and dropped, wishes are checked as they are when they are used."""
+    """Raw requests to the handler; voices are put down and dropped, wishes checked as where they are used."""
     from ua3dtalk.rendering.wishes import parse_wish
 
     (folder / "voices").mkdir()
@@ -65,8 +65,10 @@ def request_reader(folder: Path) -> tuple[st.SearchStrategy[bytes], Callable[[by
 
     wishes = mutate.json_bytes([{"happy": 1.0, "sad": 0.2}])
     good = [
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET /status HTTP/1.0\r\nHost: 127.0.0.1:1\r\n\r\n",
-        post("/voice", b"RIFF" * 8, "X-Name: a%20b.wav\r\n"), post("/emotions", json.dumps({"happy": 1}).encode()),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /status HTTP/1.0\r\nHost: 127.0.0.1:1\r\n\r\n",
+        post("/voice", b"RIFF" * 8, "X-Name: a%20b.wav\r\n"),
+        post("/emotions", json.dumps({"happy": 1}).encode()),
         post("/voice", b"x" * 9, "Transfer-Encoding: chunked\r\nOrigin: http://evil\r\n"),
-    ]  # fmt: skip
+    ]
     return st.one_of(mutate.damaged(good), wishes.map(lambda body: post("/emotions", body))), read

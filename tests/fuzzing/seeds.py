@@ -22,7 +22,7 @@ FILMS = {
     "avi": [("avi", "mpeg4", "mp3"), ("avi", "mjpeg", "pcm_s16le"), ("avi", "rawvideo", None)],
     "mpg": [("mpeg", "mpeg2video", "mp2"), ("mpegts", "mpeg2video", "mp2"), ("vob", "mpeg1video", "mp2")],
     "other": [("gif", "gif", None), ("flv", "flv1", "mp3"), ("asf", "wmv2", None), ("ogg", "libtheora", "libvorbis")],
-}  # fmt: skip
+}
 
 
 def films(kind: str) -> list[bytes]:
@@ -71,11 +71,18 @@ def sounds(kind: str) -> list[bytes]:
     """Half a second of a tone in some containers of a kind."""
     tone = (0.4 * np.sin(2 * np.pi * 220 * np.arange(RATE // 2) / RATE)).astype(np.float32)
     formats = {
-        "wav": [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("WAV", "PCM_U8"), ("RF64", "PCM_24"), ("AIFF", "PCM_16"), ("CAF", "PCM_16")],
+        "wav": [
+            ("WAV", "PCM_16"),
+            ("WAV", "FLOAT"),
+            ("WAV", "PCM_U8"),
+            ("RF64", "PCM_24"),
+            ("AIFF", "PCM_16"),
+            ("CAF", "PCM_16"),
+        ],
         "mp3": [("MP3", "MPEG_LAYER_III")],
         "flac": [("FLAC", "PCM_16"), ("FLAC", "PCM_24")],
         "ogg": [("OGG", "VORBIS"), ("OGG", "OPUS")],
-    }[kind]  # fmt: skip
+    }[kind]
     found = []
     for container, coding in formats:
         memory = io.BytesIO()
@@ -164,29 +171,58 @@ def ply(folder: Path) -> bytes:
 
 
 METRICS = {
-    "actor": "a", "method": "ua3dtalk", "budget": "demo", "seed": 0, "state": "0", "frames": 3,
-    "rows": [{"name": "truth", "region": "face", "codec": "none", "psnr": 30.0}, {"name": "ours", "region": "face", "psnr": 3.0}],
-    "speed": {"gaussians": {"face": 3}}, "cost": {"stages": {"decode": {"seconds": 1.0, "peak_memory_mb": 3}}},
-}  # fmt: skip
+    "actor": "a",
+    "method": "ua3dtalk",
+    "budget": "demo",
+    "seed": 0,
+    "state": "0",
+    "frames": 3,
+    "rows": [
+        {"name": "truth", "region": "face", "codec": "none", "psnr": 30.0},
+        {"name": "ours", "region": "face", "psnr": 3.0},
+    ],
+    "speed": {"gaussians": {"face": 3}},
+    "cost": {"stages": {"decode": {"seconds": 1.0, "peak_memory_mb": 3}}},
+}
 RENDERS = {"frames": [8, 9], "rows": [{"name": "ours", "driven_by": ["pose"], "file": "test/ours.npy"}]}
 CROP = {
     "clips": [
-        {"path": "a.mp4", "sha256": "0" * 64, "width": 48, "height": 32, "fps": 25.0, "duration": 1.2, "has_audio": True,
-         "emotion": None, "crop": [0, 0, 32]}
+        {
+            "path": "a.mp4",
+            "sha256": "0" * 64,
+            "width": 48,
+            "height": 32,
+            "fps": 25.0,
+            "duration": 1.2,
+            "has_audio": True,
+            "emotion": None,
+            "crop": [0, 0, 32],
+        }
     ]
-}  # fmt: skip
+}
 OFFSETS = {"clips": [{"path": "a.mp4", "correction": None}, {"path": "b.mp4", "correction": 0.04}]}
 CURVE = {"every": 10, "loss": [1.0, 0.5], "gaussians": [3, 4]}
-CROSS = {"figures": {"sync_local": 1.0}, "frames": 3, "voice": {"seconds": 1.0, "sha256": "0" * 64}, "files": {"deviation": "deviation.npy"}}  # fmt: skip
+CROSS = {
+    "figures": {"sync_local": 1.0},
+    "frames": 3,
+    "voice": {"seconds": 1.0, "sha256": "0" * 64},
+    "files": {"deviation": "deviation.npy"},
+}
 CONFIGS: list[Any] = [
     {
         "actors": {"May": {"clips": "builtin"}, "you": {"clips": ["a.mp4", {"path": "b.mp4", "emotion": "happy"}]}},
-        "method": "ua3dtalk", "budget": "demo", "seed": 1, "backends": {"device": "cpu"},
-        "media": {"size": 128, "max_seconds": 60}, "priors": {"pool": ["you"]}, "sync": {"train_on": ["you"]},
+        "method": "ua3dtalk",
+        "budget": "demo",
+        "seed": 1,
+        "backends": {"device": "cpu"},
+        "media": {"size": 128, "max_seconds": 60},
+        "priors": {"pool": ["you"]},
+        "sync": {"train_on": ["you"]},
         "cross": {"voices": {"v": {"path": "v.wav", "emotion": "happy:1", "camera": "orbit:20"}}},
-        "training": {"face": {"iterations": 100}}, "compare": {"actors": ["May"], "seeds": [0, 1]},
+        "training": {"face": {"iterations": 100}},
+        "compare": {"actors": ["May"], "seeds": [0, 1]},
     }
-]  # fmt: skip
+]
 TIME_LINES: list[Any] = [[{"at": 0, "happy": 0.8}, {"at": 1.5, "sad": 0.5, "angry": "0.2"}]]
 
 

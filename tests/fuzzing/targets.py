@@ -214,6 +214,22 @@ def _frame_table(folder: Path) -> tuple[Strategy, Open]:
     return mutate.table_bytes(header, rows), read
 
 
+def _sheet(folder: Path) -> tuple[Strategy, Open]:
+    """The sheet of actors; its mistakes come as a list."""
+    from ua3dtalk.config import load_config
+
+    path = folder / "actors.csv"
+    load_config(seeds.CONFIGS[0])
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        load_config({"actors": str(path)})
+
+    header = ["actor", "clips", "emotions", "media.size", "training.face.iterations"]
+    rows = [["May", "builtin", "", "", ""], ["you", "a.mp4;b.mp4", "happy", "128", "10"]]
+    return mutate.table_bytes(header, rows), read
+
+
 def _features(folder: Path) -> tuple[Strategy, Open]:
     from ua3dtalk.speech.files import read_features
     from ua3dtalk.subject import Clip
@@ -363,6 +379,7 @@ TARGETS |= {
     "curves csv": _curves,
     "openface csv": _openface,
     "frames csv": _frame_table,
+    "actors csv": _sheet,
     "head safetensors": _tensors("head", "ua3dtalk.rendering.head:load_head"),
     "sure head safetensors": _tensors("sure", "ua3dtalk.rendering.head:load_head"),
     "branch safetensors": _tensors("branch", "ua3dtalk.rendering.head:load_branch"),

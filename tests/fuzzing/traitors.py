@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fuzzing import targets, worker
 from hypothesis import strategies as st
 
+from fuzzing import targets, worker
 from ua3dtalk.errors import InputError
 
 

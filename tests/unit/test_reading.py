@@ -309,8 +309,9 @@ def test_files_that_name_other_files_lead_nowhere(tmp_path: Path) -> None:
         "list.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{pipe}\n#EXT-X-ENDLIST\n".encode(),
         "relative.m3u8": b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\npipe.ts\n#EXT-X-ENDLIST\n",
         "list.txt": f"ffconcat version 1.0\nfile {pipe}\nfile 'http://127.0.0.1:1/a.ts'\n".encode(),
-        "a.sdp": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
-        "a.mpd": f'<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><BaseURL>{pipe}</BaseURL></Period></MPD>'.encode(),
+        "a.sdp": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+        b"a=rtpmap:96 H264/90000\n",
+        "a.mpd": f'<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{pipe}</BaseURL></MPD>'.encode(),
         "a.svg": f'<svg xmlns="http://www.w3.org/2000/svg"><image href="{pipe}"/></svg>'.encode(),
         "a.mov": with_alias(mov, pipe),
     }
@@ -376,9 +377,26 @@ def test_messages_move_no_cursor() -> None:
     assert len(str(InputError("x" * 10_000))) < 1300
 
 
-FORBIDDEN = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "pickle.load", "pickle.loads", "marshal.loads",
-             "yaml.load", "yaml.unsafe_load", "yaml.full_load", "dill.load", "joblib.load", "shelve.open", "torch.jit.load",
-             "np.loadtxt", "subprocess.getoutput"}  # fmt: skip
+FORBIDDEN = {
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "os.system",
+    "os.popen",
+    "pickle.load",
+    "pickle.loads",
+    "marshal.loads",
+    "yaml.load",
+    "yaml.unsafe_load",
+    "yaml.full_load",
+    "dill.load",
+    "joblib.load",
+    "shelve.open",
+    "torch.jit.load",
+    "np.loadtxt",
+    "subprocess.getoutput",
+}
 
 
 def test_no_module_can_run_what_a_file_holds(root: Path) -> None:

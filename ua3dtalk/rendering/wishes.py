@@ -16,6 +16,7 @@ from ua3dtalk.errors import InputError
 from ua3dtalk.reading import read_yaml
 
 TIME_LINES = (".yaml", ".yml")
+LATEST = 1e6  # s; yaml may hold whole numbers that no float can
 STRONGEST = 1.5  # beyond what the actor has shown, and as far as a face may be stretched
 HOW = f"give label:strength, joined by commas, each strength from 0 to {STRONGEST}, a .yaml of key frames, or a clip"
 
@@ -68,7 +69,7 @@ def _key_frame(path: Path, number: int, row: Any) -> tuple[float, dict[str, floa
     if not isinstance(row, Mapping) or not all(isinstance(key, str) for key in row):
         raise InputError(f"{where} is no mapping such as {{at: 0, happy: 0.8}}")
     at = row.get("at")
-    if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at) or at < 0:
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at <= LATEST:
         raise InputError(f"{where} needs `at`, its time in seconds from 0 on")
     return float(at), {label: _strength(value, where) for label, value in row.items() if label != "at"}
 
@@ -76,7 +77,7 @@ def _key_frame(path: Path, number: int, row: Any) -> tuple[float, dict[str, floa
 def _strength(value: Any, where: str) -> float:
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = math.nan
     if isinstance(value, bool) or not 0 <= found <= STRONGEST:
         raise InputError(f"{where}: {HOW}")

@@ -30,7 +30,7 @@ def test_a_slide_show_is_one_line(make_clip: Callable[..., Path]) -> None:
 def test_times_that_jump_by_years_are_one_line(make_clip: Callable[..., Path]) -> None:
     path = make_clip([*np.arange(30) / 25, 20_000.0], "a.mkv")
     refused(path, "more than media.max_seconds 3600")
-    with pytest.raises(InputError, match="lasts longer than media.max_seconds"):
+    with pytest.raises(InputError, match="lasts longer than"):
         for _ in frames_at(path, settings=MediaSettings()):
             pass
 

@@ -21,7 +21,14 @@ from ua3dtalk.speech.priors.ridge import Ridge
 from ua3dtalk.tensors import check_fit, read_tensors
 from ua3dtalk.workflow import atomic
 
-_SENSE = {"mean": ("D",), "deviation": ("D",), "axes": ("D", "P"), "taps": ("W",), "centre": ("W", "P"), "scale": ()}
+_SENSE: dict[str, tuple[int | str, ...]] = {
+    "mean": ("D",),
+    "deviation": ("D",),
+    "axes": ("D", "P"),
+    "taps": ("W",),
+    "centre": ("W", "P"),
+    "scale": (),
+}
 _SHAPES: dict[str, dict[str, tuple[int | str, ...]]] = {
     "tokens": _SENSE,
     "mel": _SENSE,
