@@ -217,13 +217,16 @@ def _frame_table(folder: Path) -> tuple[Strategy, Open]:
 def _sheet(folder: Path) -> tuple[Strategy, Open]:
     """The sheet of actors; its mistakes come as a list."""
     from ua3dtalk.config import load_config
+    from ua3dtalk.sheet import read_sheet
 
     path = folder / "actors.csv"
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).write_bytes(b"x")
     load_config(seeds.CONFIGS[0])
 
     def read(content: bytes) -> None:
         path.write_bytes(content)
-        load_config({"actors": str(path)})
+        load_config({"actors": read_sheet(path)[0]}, read_sheet(path)[1])
 
     header = ["actor", "clips", "emotions", "media.size", "training.face.iterations"]
     rows = [["May", "builtin", "", "", ""], ["you", "a.mp4;b.mp4", "happy", "128", "10"]]

@@ -90,15 +90,16 @@ def _begin() -> int:
 def _answer(read: Any, content: bytes) -> dict[str, Any]:
     """What a reader makes of an input, and in how many milliseconds."""
     from ua3dtalk.errors import UserError
+    from ua3dtalk.workflow import one_line
 
     start, result, what = time.monotonic(), "accepted", ""
     try:
         read(content)
     except UserError as error:
-        result, what = "refused", str(error)
+        result, what = "refused", one_line(error)
         if memory_error(error):
             result = "memory"
-        elif "\n" in what or not what or len(what) > MOST_WORDS:
+        elif not what or len(what) > MOST_WORDS or not what.isprintable():
             result = "words"
     except BaseException:
         result, what = "traceback", traceback.format_exc()
