@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 from ua3dtalk.errors import AssetError
+from ua3dtalk.reading import cause, open_regular
 
 
 def read_numpy_pickle(path: Path | str) -> object:
@@ -15,10 +16,10 @@ def read_numpy_pickle(path: Path | str) -> object:
     refuses every other one before it is called.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             return _ArrayUnpickler(stream, encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise AssetError(f"{path} is not a pickle of plain numpy arrays ({error}): do not use it") from error
+    except Exception as error:  # a damaged pickle may break anything
+        raise AssetError(f"{path} is not a pickle of plain numpy arrays ({cause(error)}): do not use it") from error
 
 
 class _ArrayUnpickler(pickle.Unpickler):

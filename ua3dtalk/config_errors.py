@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -74,6 +75,17 @@ def choice(found: str, allowed: Sequence[str]) -> str:
     return f"allowed: {', '.join(sorted(allowed))}"
 
 
+class _Short(reprlib.Repr):
+    """Python's words for a value, cut before they are made: aliases of yaml stand for any number of values."""
+
+    def repr_int(self, number: int, level: int) -> str:
+        return repr(number) if number.bit_length() < 1000 else "a huge number"
+
+
+_SHORT = _Short()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxtuple, _SHORT.maxstring = 3, 10, 10, 10, 200
+
+
 def shown(value: Any) -> str:
-    text = " ".join(repr(value).split())
+    text = " ".join(_SHORT.repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ua3dtalk.errors import AssetError
+from ua3dtalk.reading import open_regular
+from ua3dtalk.tensors import read_tensors
 
 # Counters that torch wrote into state dicts from 0.4.1 on; inference does not read them.
 _COUNTER = "num_batches_tracked"
@@ -47,10 +49,9 @@ def read_official(path: Path, source: str) -> Mapping[str, Any]:
         raise AssetError(f"{path} is missing: {source}")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        document = torch.load(path, map_location="cpu", weights_only=True)
+            return read_tensors(path)[0]
+        with open_regular(path) as file:
+            document = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, pickle, zip and safetensors each raise kinds of their own
         raise AssetError(f"{path} cannot be read as weights ({_cause(error)}): {source}") from error
     if not isinstance(document, Mapping):

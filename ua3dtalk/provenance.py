@@ -33,6 +33,7 @@ from pydantic import BaseModel
 
 from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.config import Config
+from ua3dtalk.reading import is_regular
 from ua3dtalk.workflow import atomic
 
 PACKAGE = "ua3dtalk"
@@ -435,10 +436,9 @@ class FileDigests:
 
     def of(self, path: Path) -> str:
         """sha256 of the file, empty where there is none (its stage says so when it runs)."""
-        try:
-            status = path.stat()
-        except OSError:
+        if not is_regular(path):  # nor a pipe, which would be waited on
             return ""
+        status = path.stat()
         key = [status.st_size, status.st_ctime_ns, status.st_ino]  # unlike mtime, ctime cannot be set back
         entry = self.known.get(str(path))
         if entry is None or entry[:3] != key:

@@ -49,7 +49,8 @@ class MediaSettings(Settings):
 
     size: int = Field(256, ge=64, le=2048, multiple_of=2, description="side of the square frames, px")
     max_seconds: float = Field(3600, gt=0, description="longest clip that is accepted, s")
-    max_pixels: int = Field(8192 * 8192, gt=0, description="largest source frame that is accepted, px")
+    max_pixels: int = Field(8192 * 4320, gt=0, description="largest source frame that is accepted, px")
+    max_bytes: int = Field(20 * 10**9, gt=0, description="largest file of a clip that is accepted")
     margin: float = Field(1.0, gt=0, le=4, description="scales the crop around head and shoulders")
     keep_frames: bool = Field(
         True, description="false: the frames' pixels are deleted once the run is through with them; all actors alike"

@@ -9,15 +9,18 @@ so the nose points to -z.
 
 from __future__ import annotations
 
-import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ua3dtalk.errors import DataError
+from ua3dtalk.reading import AGAIN, Field, floats, map_npy, read_json, read_npz, read_picture, reading, texts
 
 FPS = 25
 AUDIO_RATE = 16_000
@@ -173,15 +176,42 @@ class Emotion:
     prototypes: np.ndarray
 
 
-class _Arrays(dict[str, np.ndarray]):
-    """What a file holds; a key that it lacks, because another version wrote it, is a clear error."""
+MOST_FRAMES = 10_000_000  # 111 hours
+MOST_SIDE = 4096  # px of the square frames
 
-    def __init__(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
-        super().__init__(arrays)
-        self._path = path
-
-    def __missing__(self, key: str) -> np.ndarray:
-        raise DataError(f"{self._path} has no {key}: another version wrote it; run the pipeline again")
+# The arrays of the bundle that are read, by file. T, T2, T4: frames, and two and four rows of each.
+_LANDMARKS = {
+    "points": floats("T", "N", 3),
+    "blendshapes": floats("T", "E"),
+    "valid": Field(("T",), "b"),
+    "names": texts("E"),
+}
+_TRACKING = {
+    "K": floats("T", 3, 3),
+    "world_to_camera": floats("T", 4, 4),
+    "neutral": floats("N", 3),
+    "residual": floats("T", finite=False),
+    "expression": floats("T", "E", needed=False),
+}
+_EXPRESSION = {
+    "coefficients": floats("T", "E"),
+    "action_units": floats("T", len(ACTION_UNITS)),
+    "mouth_opening": floats("T"),
+    "blink": floats("T"),
+    "names": texts("E"),
+}
+_SPEECH = {"features": floats("T2", "D"), "mel": floats("T4", "M"), "position": floats("W", "P"), "encoder": texts()}
+_PRIORS = {
+    **{name: floats("T", 64) for name in ("expression", "lip_expression", "voice_style", "mixed", "variance")},
+    "novelty": floats("T"),
+    "cv_correlation": floats(64, finite=False),
+}
+_EMOTION = {
+    "embedding": floats("T", "D"),
+    "probabilities": floats("T", "L"),
+    "labels": texts("L"),
+    "prototypes": floats("L", "D", finite=False),
+}
 
 
 class Subject:
@@ -201,30 +231,48 @@ class Subject:
             raise DataError(f"{path} is missing: run the stage that makes it, or delete the folder and start again")
         return path
 
-    def _npz(self, name: str) -> dict[str, np.ndarray]:
+    def _npz(self, name: str, wanted: Mapping[str, Field]) -> dict[str, Any]:
+        """Arrays of a file; texts as tuples of str, or str."""
         path = self.path(name)
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                return _Arrays(path, {key: data[key] for key in data.files})
-        except (OSError, ValueError, EOFError, KeyError) as error:
-            raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
+        frames = self.frame_count
+        found: dict[str, Any] = dict(read_npz(path, wanted, {"T": frames, "T2": 2 * frames, "T4": 4 * frames}))
+        with reading(path):  # what stands for letters may be none
+            for key, each in wanted.items():
+                if each.kinds == "U":
+                    found[key] = tuple(found[key].tolist()) if each.shape else str(found[key])
+        return found
 
-    def _memmap(self, name: str) -> np.ndarray:
+    def _memmap(self, name: str, *row: int | str) -> np.ndarray:
         path = self.path(name)
-        try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
+        with reading(path):
+            return map_npy(path, Field(("T", *row), "u"), {"T": self.frame_count})
 
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
-        document = json.loads(self.path("clips.json").read_text())
-        return tuple(Clip(**{**clip, "crop": tuple(clip["crop"])}) for clip in document["clips"])
+        path = self.path("clips.json")
+        document = read_json(path)
+        with reading(path):
+            found = tuple(_clip(entry) for entry in document["clips"])
+            if not found:
+                raise ValueError("no clips in it")
+            end = 0
+            for clip in found:
+                if clip.first != end:
+                    raise ValueError(f"a clip begins at frame {clip.first} where {end} is next")
+                end = clip.end
+            if end > MOST_FRAMES:
+                raise ValueError(f"{end} frames are more than any actor has")
+            return found
 
     @cached_property
     def size(self) -> int:
         """Side of the square frames, px."""
-        return int(json.loads(self.path("clips.json").read_text())["size"])
+        path = self.path("clips.json")
+        with reading(path):
+            size = read_json(path)["size"]
+            if type(size) is not int or not 0 < size <= MOST_SIDE:
+                raise ValueError("size is no number of px")
+            return size
 
     @property
     def frame_count(self) -> int:
@@ -244,70 +292,86 @@ class Subject:
     @cached_property
     def video(self) -> np.ndarray:
         """uint8 [T, H, W, 3] RGB, memory-mapped."""
-        return self._memmap("video.npy")
+        return self._memmap("video.npy", "H", "W", 3)
 
     def audio(self) -> np.ndarray:
         """float32 [T * 640] in -1..1, 16 kHz mono."""
         import soundfile
 
-        samples, _ = soundfile.read(self.path("audio.wav"), dtype="float32")
-        return samples
+        path = self.path("audio.wav")
+        with reading(path), soundfile.SoundFile(path) as sound:
+            wanted = self.frame_count * SAMPLES_PER_FRAME
+            if (sound.samplerate, sound.channels) != (AUDIO_RATE, 1):
+                raise ValueError(f"it is no mono sound at {AUDIO_RATE} Hz")
+            if sound.frames != wanted:
+                raise DataError(
+                    f"{path} has {sound.frames} samples where {self.frame_count} frames need {wanted}: {AGAIN}"
+                )
+            samples = sound.read(dtype="float32")
+            if len(samples) != wanted or not np.isfinite(samples).all():
+                raise ValueError("it is cut short, or its samples are not numbers")
+            return samples
 
     @cached_property
     def landmarks(self) -> Landmarks:
-        data = self._npz("landmarks.npz")
-        return Landmarks(data["points"], data["blendshapes"], data["valid"].astype(bool), tuple(data["names"].tolist()))
+        return Landmarks(**self._npz("landmarks.npz", _LANDMARKS))
 
     @cached_property
     def regions(self) -> np.ndarray:
         """uint8 [T, H, W] of `Region`, memory-mapped."""
-        return self._memmap("regions.npy")
+        return self._memmap("regions.npy", "H", "W")
 
     @cached_property
     def tracking(self) -> Tracking:
-        data = self._npz("tracking.npz")
-        names = ("K", "world_to_camera", "neutral", "residual", "expression")
-        return Tracking(*(data[name] for name in names if name in data))
+        return Tracking(**self._npz("tracking.npz", _TRACKING))
 
     @cached_property
     def expression(self) -> Expression:
-        data = self._npz("expression.npz")
-        return Expression(
-            data["coefficients"],
-            data["action_units"],
-            data["mouth_opening"],
-            data["blink"],
-            tuple(data["names"].tolist()),
-        )
+        return Expression(**self._npz("expression.npz", _EXPRESSION))
 
     @cached_property
     def plate(self) -> np.ndarray:
         """uint8 [H, W, 3], the background without the person."""
-        from PIL import Image
-
-        return np.asarray(Image.open(self.path("layers/plate.png")).convert("RGB"))
+        return read_picture(self.path("layers/plate.png"), MOST_SIDE**2)
 
     @cached_property
     def torso(self) -> np.ndarray:
         """uint8 [T, H, W, 4], colour (not premultiplied) and alpha of neck and cloth, memory-mapped."""
-        return self._memmap("layers/torso.npy")
+        return self._memmap("layers/torso.npy", "H", "W", 4)
 
     @cached_property
     def speech(self) -> Speech:
-        data = self._npz("speech.npz")
-        return Speech(data["features"], data["mel"], str(data["encoder"]), data["position"])
+        return Speech(**self._npz("speech.npz", _SPEECH))
 
     @cached_property
     def priors(self) -> Priors:
-        data = self._npz("priors.npz")
-        names = ("expression", "lip_expression", "voice_style", "mixed", "variance", "novelty", "cv_correlation")
-        return Priors(*(data[name] for name in names))
+        return Priors(**self._npz("priors.npz", _PRIORS))
 
     @cached_property
     def emotion(self) -> Emotion:
-        data = self._npz("emotion.npz")
-        labels = tuple(data["labels"].tolist())
-        return Emotion(data["embedding"], data["probabilities"], labels, data["prototypes"])
+        return Emotion(**self._npz("emotion.npz", _EMOTION))
+
+
+def _clip(entry: Any) -> Clip:
+    """One entry of clips.json, checked.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
+    left, top, side = entry["crop"]
+    clip = Clip(**{**entry, "crop": (left, top, side)})
+    whole = (clip.first, clip.length, clip.test_first, clip.width, clip.height)
+    words = (clip.path, clip.sha256, clip.emotion or "")
+    numbers = (clip.fps, left, top, side)
+    if not all(type(number) is int and number >= 0 for number in whole):
+        raise ValueError("first, length, test_first, width and height are whole numbers")
+    if not all(isinstance(text, str) for text in words):
+        raise ValueError("path, sha256 and emotion are texts")
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+        raise ValueError("fps and crop are numbers")
+    if not clip.first < clip.test_first < clip.end and clip.length > 1:
+        raise ValueError(f"test_first {clip.test_first} lies outside its clip")
+    return clip
 
 
 def split_point(lengths: list[int]) -> list[int]:

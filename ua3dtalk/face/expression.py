@@ -7,13 +7,13 @@ that a full movement reaches; both are read from the training frames, within bou
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from ua3dtalk.errors import ConfigError, InputError
 from ua3dtalk.face.basis import NAMES
+from ua3dtalk.reading import reading, table_rows
 from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import ACTION_UNITS, Subject
 from ua3dtalk.workflow import atomic
@@ -100,20 +100,20 @@ def unit_range(score: np.ndarray, unit: str) -> tuple[float, float]:
 
 def read_openface(table: Path, frames: int) -> np.ndarray:
     """Action units [T, 6] of OpenFace's FeatureExtraction csv (` AU01_r` ...); row i is frame i."""
+    with reading(table, "give the csv that OpenFace wrote", InputError, "a table"):
+        rows = table_rows(table)
+        header = {word.strip(): column for column, word in enumerate(next(rows, []))}
+        columns = [f"{unit}_r" for unit in ACTION_UNITS]
+        if missing := [column for column in columns if column not in header]:
+            raise InputError(f"{table}: column {missing[0]} is missing; run FeatureExtraction with -aus")
+        found = [[row[header[column]] for column in columns] for row in rows if row]
+    if not found:
+        raise InputError(f"{table}: column {columns[0]} is missing, as all rows are; run FeatureExtraction with -aus")
+    if len(found) != frames:
+        raise InputError(f"{table}: {len(found)} rows for {frames} frames; run OpenFace on the decoded 25 fps frames")
     try:
-        with table.open(newline="") as file:
-            rows = [{(key or "").strip(): value for key, value in row.items()} for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table}: cannot be read as a table ({error}); give the csv that OpenFace wrote") from error
-    columns = [f"{unit}_r" for unit in ACTION_UNITS]
-    missing = [column for column in columns if not rows or column not in rows[0]]
-    if missing:
-        raise InputError(f"{table}: column {missing[0]} is missing; run FeatureExtraction with -aus")
-    if len(rows) != frames:
-        raise InputError(f"{table}: {len(rows)} rows for {frames} frames; run OpenFace on the decoded 25 fps frames")
-    try:
-        values = np.array([[float(row[column]) for column in columns] for row in rows])
-    except (TypeError, ValueError) as error:
+        values = np.array([[float(word) for word in row] for row in found])
+    except ValueError as error:
         raise InputError(f"{table}: a value is not a number ({error}); run OpenFace again") from error
     if not np.isfinite(values).all():
         raise InputError(f"{table}: holds values that are not finite; run OpenFace again")

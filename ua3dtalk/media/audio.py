@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import soundfile
+from av.audio.stream import AudioStream
 
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.source import decoded_audio, open_source
@@ -17,6 +18,8 @@ from ua3dtalk.workflow import atomic
 # Times of sound packets are rounded; only a longer jump is a real hole or overlap.
 JUMP_SECONDS = 0.03
 MAX_SECONDS = 24 * 3600.0
+MAX_HOLE = 600.0  # s of silence that a few bytes may stand for
+LEAST_RATE, MOST_RATE, MOST_CHANNELS = 2_000, 768_000, 64
 
 
 def read_audio(path: Path | str, rate: int = AUDIO_RATE) -> np.ndarray:
@@ -41,6 +44,8 @@ def sound_blocks(path: Path | str, rate: int = AUDIO_RATE) -> Iterator[np.ndarra
         position = max(position, done)
         if not len(block):
             continue
+        if position - done > MAX_HOLE * rate:
+            raise InputError(f"{path} has no sound for {(position - done) / rate:.0f} s on the way: cut it there")
         yield from _silence(position - done, rate)
         yield np.clip(block, -1, 1)
         done = position + len(block)
@@ -86,6 +91,7 @@ def _timed_blocks(path: Path | str, rate: int) -> Iterator[tuple[int, np.ndarray
         if not container.streams.audio:
             return
         stream = container.streams.audio[0]
+        _check_stream(path, stream)
         layout = "mono" if stream.channels == 1 else "stereo"
         resampler, origin, fed, given = None, 0, 0, 0
         try:
@@ -112,6 +118,14 @@ def _timed_blocks(path: Path | str, rate: int) -> Iterator[tuple[int, np.ndarray
                     given += len(block)
         except (av.FFmpegError, ValueError) as error:
             raise InputError(f"{path} has a sound track that cannot be decoded ({error}): export it again") from error
+
+
+def _check_stream(path: Path | str, stream: AudioStream) -> None:
+    if not (LEAST_RATE <= stream.rate <= MOST_RATE and 1 <= stream.channels <= MOST_CHANNELS):
+        raise InputError(
+            f"{path} has {stream.channels} channels of sound at {stream.rate} Hz: export it again with at most "
+            f"{MOST_CHANNELS} at {LEAST_RATE} to {MOST_RATE} Hz"
+        )
 
 
 def _mono(frames: list[av.AudioFrame]) -> Iterator[np.ndarray]:

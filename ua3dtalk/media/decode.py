@@ -17,12 +17,14 @@ from ua3dtalk.media.frames import Square, frames_at, sample_frames
 from ua3dtalk.media.picture import SOURCE_HEIGHT, contact_sheet
 from ua3dtalk.media.probe import probe
 from ua3dtalk.media.rows import RowWriter
+from ua3dtalk.reading import read_json, reading
 from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import FPS, split_point
 from ua3dtalk.workflow import atomic, sha256_of
 
 PROGRESS_SECONDS = 5.0
 SOURCES_SHOWN = 4
+FARTHEST = 1 << 16  # px that a crop may reach
 # A picture that ends this much before its header says was cut off.
 MISSING_SHARE = 0.05
 
@@ -66,13 +68,18 @@ def decode_clips(
 
 
 def _entries(crop: Path) -> list[dict[str, Any]]:
-    try:
-        entries = json.loads(Path(crop).read_text())["clips"]
+    with reading(crop):
+        entries = read_json(crop)["clips"]
+        for entry in entries:
+            if not all(isinstance(entry[key], str) for key in ("path", "sha256")):
+                raise ValueError("path and sha256 are texts")
+            side = [type(number) in (int, float) and abs(number) <= FARTHEST for number in entry["crop"]]
+            if len(side) != 3 or not all(side) or entry["crop"][2] <= 0:
+                raise ValueError("crop is [left, top, side] in px")
+            _ = [entry[key] for key in ("has_audio", "emotion", "fps", "width", "height")]
         if not entries:
             raise ValueError("no clips in it")
         return list(entries)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{crop} cannot be read ({error}): delete it and run again") from error
 
 
 def _part(entry: dict[str, Any], settings: MediaSettings) -> _Part:

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.source import (
     Shown,
+    check_pixels,
     decoded_frames,
     open_source,
     orientation,
@@ -70,9 +71,9 @@ def frames_at(
         InputError: unreadable, too long, or the picture changes its size on the way.
     """
     settings = settings or MediaSettings()
-    with open_source(path) as container:
+    with open_source(path, settings.max_bytes) as container:
         stream = video_stream(container, path, settings.max_pixels)
-        converter = _Converter(stream, path, crop, size)
+        converter = _Converter(stream, path, settings.max_pixels, crop, size)
         shown = None
         for frame in _on_screen(decoded_frames(container, stream), rate, settings.max_seconds, path):
             if shown is not frame:
@@ -93,9 +94,9 @@ def sample_frames(
         (seconds after the first frame, uint8 [h, w, 3] RGB, px of the sample for one px of the upright source).
     """
     settings = settings or MediaSettings()
-    with open_source(path) as container:
+    with open_source(path, settings.max_bytes) as container:
         stream = video_stream(container, path, settings.max_pixels)
-        converter = _Converter(stream, path, None, None, max_side)
+        converter = _Converter(stream, path, settings.max_pixels, max_side=max_side)
         frames = _on_screen(decoded_frames(container, stream), 1 / every_seconds, settings.max_seconds, path)
         for index, frame in enumerate(frames):
             picture = converter.picture(frame)
@@ -115,7 +116,7 @@ def _on_screen(shown: Iterator[Shown], rate: float, max_seconds: float, path: Pa
             yield current
             index += 1
         current, end = item.frame, begins + item.duration
-    while current is not None and index / rate < end - TIME_TOLERANCE:
+    while current is not None and index / rate < min(end, max_seconds) - TIME_TOLERANCE:
         yield current
         index += 1
 
@@ -130,11 +131,13 @@ class _Converter:
         self,
         stream: VideoStream,
         path: Path | str,
-        crop: Square | None,
-        size: int | None,
+        max_pixels: int,
+        crop: Square | None = None,
+        size: int | None = None,
         max_side: int | None = None,
     ) -> None:
-        self.stream, self.path, self.crop, self.size, self.max_side = stream, path, crop, size, max_side
+        self.stream, self.path, self.max_pixels = stream, path, max_pixels
+        self.crop, self.size, self.max_side = crop, size, max_side
         self.geometry: tuple[object, ...] | None = None
         self.shape: tuple[int, int] | None = None
 
@@ -155,6 +158,7 @@ class _Converter:
                 f"{self.path} changes its picture from {self.shape[0]}x{self.shape[1]} to {size[0]}x{size[1]} "
                 "on the way: cut it there into two clips"
             )
+        check_pixels(self.path, size, self.max_pixels)
         self.shape = size
         graph = av.filter.Graph()
         nodes = [

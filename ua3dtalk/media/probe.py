@@ -9,10 +9,11 @@ import av
 from av.video.stream import VideoStream
 
 from ua3dtalk.errors import InputError
-from ua3dtalk.media.source import decode_packet, open_source, packets, shown_size, video_stream
+from ua3dtalk.media.source import check_pixels, decode_packet, open_source, packets, shown_size, video_stream
 from ua3dtalk.settings import MediaSettings
 
 MIN_SECONDS = 1.0
+SLOWEST, QUICKEST = 5.0, 1000.0  # pictures a second; slower, few bytes stand for hours
 # A header may announce this much more than the packets hold (the last frame's length, priming, edit lists).
 MISSING_SECONDS = 0.5
 MISSING_SHARE = 0.02
@@ -61,12 +62,17 @@ def probe(path: Path | str, settings: MediaSettings | None = None, need_audio: b
             f"{path} lasts {found.duration:.0f} s, more than media.max_seconds {settings.max_seconds:.0f}: "
             "cut it or raise the limit"
         )
+    if not SLOWEST <= found.fps <= QUICKEST:
+        raise InputError(
+            f"{path} shows {found.fps:.3g} pictures a second: a talking head needs {SLOWEST:g} to {QUICKEST:g}; "
+            "export it again at a usual rate"
+        )
     return found
 
 
 def _read(path: Path | str, settings: MediaSettings) -> Probe:
     """Decode one frame, then only read the packets' times; headers announce what the file may not hold."""
-    with open_source(path) as container:
+    with open_source(path, settings.max_bytes) as container:
         stream = video_stream(container, path, settings.max_pixels)
         times = _Times(1 / float(stream.average_rate or 25))
         first = None
@@ -86,6 +92,7 @@ def _read(path: Path | str, settings: MediaSettings) -> Probe:
         start = times.start if first.time is None else first.time
         seconds = times.end - start
         width, height = shown_size(stream, first)
+        check_pixels(path, (width, height), settings.max_pixels)
         fps = times.count / seconds if seconds > 0 else 0.0
         return Probe(width, height, fps, seconds, bool(container.streams.audio), start, stream.codec_context.name)
 

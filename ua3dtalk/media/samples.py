@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +12,8 @@ import soundfile
 from ua3dtalk.errors import InputError
 from ua3dtalk.media.audio import sound_blocks, write_wav
 from ua3dtalk.subject import AUDIO_RATE, FPS
+
+LONGEST = 6 * 3600.0  # s of a voice
 
 
 class Samples(Protocol):
@@ -52,7 +53,7 @@ class Sound:
         return int(self._file.samplerate)
 
 
-def store_sound(source: Path | str, out: Path, rate: int = AUDIO_RATE, longest: float = math.inf) -> Sound:
+def store_sound(source: Path | str, out: Path, rate: int = AUDIO_RATE, longest: float = LONGEST) -> Sound:
     """Decode all sound of a file that ffmpeg reads, from its first sample on, into a 16-bit wav of whole video frames.
 
     What is missing of the last frame is silence, so the shortest sound lasts one frame.

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ua3dtalk.errors import DataError
 from ua3dtalk.media.audio import aligned_audio, write_wav
 from ua3dtalk.media.picture import sound_sheet
 from ua3dtalk.media.probe import probe
+from ua3dtalk.reading import read_json, reading
 from ua3dtalk.settings import MediaSettings
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Clip, Subject
 from ua3dtalk.workflow import atomic, say
+
+MOST_CORRECTION = 10.0  # s, as of the config's audio_offset
 
 
 def write_sound(
@@ -99,8 +100,9 @@ def sound_blocks(clip: Clip, length: int, offset: float, settings: MediaSettings
 def _corrections(measured: Path | None, count: int) -> list[float | None]:
     if measured is None:
         return [None] * count
-    try:
-        clips: list[dict[str, Any]] = json.loads(measured.read_text())["clips"]
-        return [clip["correction"] for clip in clips]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{measured} cannot be read ({error}): delete it and run again") from error
+    with reading(measured):
+        found = [clip["correction"] for clip in read_json(measured)["clips"]]
+        usual = all(each is None or (type(each) in (int, float) and abs(each) <= MOST_CORRECTION) for each in found)
+        if len(found) != count or not usual:
+            raise ValueError(f"{len(found)} corrections for {count} clips, or one that is none")
+        return found

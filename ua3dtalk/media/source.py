@@ -1,17 +1,17 @@
 """Reading any local clip with ffmpeg's libraries (PyAV): frames and sound with their times.
 
-Clips are not trusted. A file is opened here and handed to ffmpeg as a stream of bytes, and ffmpeg may open
-nothing itself: playlists, concat lists and network addresses inside a file lead nowhere.
+Clips are not trusted. A regular file is opened here and handed to ffmpeg as a stream of bytes; ffmpeg may open nothing
+itself and takes no playlists: network addresses and names of files inside a file lead nowhere.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -20,46 +20,71 @@ from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.stream import VideoStream
 
-from ua3dtalk.errors import InputError
+from ua3dtalk.errors import InputError, UserError
+from ua3dtalk.reading import cause, open_regular
 
 READ_BUFFER = 1 << 18
 DECODER_THREADS = min(os.cpu_count() or 1, 4)  # each holds frames in memory
+PIXELS_PER_THREAD = 4096 * 2304  # of larger frames one is held at a time
+MAX_BYTES = 20 * 10**9  # of what has no setting of its own: voices, other persons' clips
+# Containers of moving pictures and sound. ffmpeg knows ten times as many: playlists and lists of files, which lead
+# elsewhere, pictures, and what nobody has tested for decades.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,gif,apng,mxf,nut,ivf,m4v,h264,hevc,"
+    "av1,obu,vc1,dv,wtv,yuv4mpegpipe,gxf,rm,wav,w64,mp3,flac,aac,loas,ac3,eac3,dts,aiff,caf,amr,au,voc,ape,wv,tta,"
+    "tak,mpc,mpc8,mlp,truehd,dsf,sox,qcp,xwma,nistsphere"
+)
 
 
 @contextmanager
-def open_source(path: Path | str) -> Iterator[InputContainer]:
+def open_source(path: Path | str, max_bytes: int = MAX_BYTES) -> Iterator[InputContainer]:
     """Open a local file for reading; everything ffmpeg says against it becomes one line.
 
     Raises:
-        InputError: missing, unreadable or not a media file.
+        InputError: missing, unreadable, no regular file, too large, or not a media file.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: name the video file itself")
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        hint = "check the path in config.yaml" if isinstance(error, FileNotFoundError) else "check its permissions"
-        raise InputError(f"{path} cannot be read ({error.strerror}): {hint}") from error
-    with stream:
-        if not stream.read(1):
-            raise InputError(f"{path} is empty: copy or export it again")
-        stream.seek(0)
+    with _opened(path, max_bytes) as stream:
         try:
             container = av.open(
                 stream,
                 mode="r",
                 buffer_size=READ_BUFFER,
-                options={"protocol_whitelist": "pipe"},  # the bytes come from us; nothing else may be opened
+                # The bytes come from us: there is no protocol by which anything else could be opened.
+                options={"protocol_whitelist": "none", "format_whitelist": FORMATS},
                 metadata_errors="ignore",
             )
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
             raise InputError(
                 f"{path} is not a video or sound file that ffmpeg can read, or its end is missing: "
                 "check that it plays, or export it again as mp4"
             ) from error
         with container:
-            yield container
+            try:
+                yield container
+            except UserError:
+                raise
+            except Exception as error:  # ffmpeg's errors have many kinds, and foreign numbers break arithmetic
+                raise InputError(f"{path} is damaged ({cause(error)}): copy or export it again") from error
+
+
+def _opened(path: Path, max_bytes: int) -> BinaryIO:
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder: name the video file itself")
+    try:
+        stream = open_regular(path)
+    except OSError as error:
+        hint = "check the path in config.yaml" if isinstance(error, FileNotFoundError) else "check its permissions"
+        raise InputError(f"{path} cannot be read ({error.strerror}): {hint}") from error
+    except ValueError as error:  # a pipe, a device, a name that none can have
+        raise InputError(f"{path} cannot be read ({cause(error)}): name the video file itself") from error
+    size = os.fstat(stream.fileno()).st_size
+    if 0 < size <= max_bytes:
+        return stream
+    stream.close()
+    if size:
+        raise InputError(f"{path} has {size} bytes, more than media.max_bytes {max_bytes}: cut it or raise the limit")
+    raise InputError(f"{path} is empty: copy or export it again")
 
 
 def video_stream(container: InputContainer, path: Path | str, max_pixels: int) -> VideoStream:
@@ -72,15 +97,24 @@ def video_stream(container: InputContainer, path: Path | str, max_pixels: int) -
     if not pictures:
         raise InputError(f"{path} has no video track: name a clip that shows the speaker")
     stream = pictures[0]
-    if stream.width * stream.height > max_pixels:
-        raise InputError(
-            f"{path} has {stream.width}x{stream.height} pixels, more than media.max_pixels {max_pixels}: "
-            "make it smaller or raise the limit"
-        )
+    check_pixels(path, (stream.width, stream.height), max_pixels)
     stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = DECODER_THREADS
+    stream.codec_context.thread_count = DECODER_THREADS if stream.width * stream.height <= PIXELS_PER_THREAD else 1
     stream.codec_context.options = {"max_pixels": str(max_pixels)}
     return stream
+
+
+def check_pixels(path: Path | str, size: tuple[int, int], max_pixels: int) -> None:
+    """Refuse a picture of more pixels; broad ones count as they are shown.
+
+    Raises:
+        InputError: one line.
+    """
+    if size[0] * size[1] > max_pixels:
+        raise InputError(
+            f"{path} has {size[0]}x{size[1]} pixels, more than media.max_pixels {max_pixels}: "
+            "make it smaller or raise the limit"
+        )
 
 
 @dataclass(frozen=True)
@@ -129,8 +163,12 @@ def packets(container: InputContainer, stream: VideoStream | AudioStream) -> Ite
 
 def decode_packet(stream: VideoStream | AudioStream, packet: av.Packet | None) -> Iterator[Any]:
     """Frames of one packet; what a damaged one does not give is left out (lengths are checked later)."""
-    with suppress(av.error.InvalidDataError):
+    try:
         yield from stream.decode(packet)
+    except MemoryError:
+        raise
+    except av.FFmpegError:  # decoders have many words for damage
+        return
 
 
 def decoded_audio(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
@@ -155,7 +193,7 @@ def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
 def stored_size(stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
     """Width and height in square px before it is turned upright: broad pixels widen the picture."""
     ratio = float(stream.sample_aspect_ratio or 1)
-    return (round(frame.width * ratio) if 0.1 < ratio < 10 else frame.width), frame.height
+    return (max(round(frame.width * ratio), 1) if 0.1 < ratio < 10 else frame.width), frame.height
 
 
 def shown_size(stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ua3dtalk.errors import DataError
+from ua3dtalk.reading import read_json
 from ua3dtalk.workflow import atomic
 
 # Figure, whether more is better, decimals in the table.
@@ -60,11 +60,7 @@ def read_run(path: Path) -> dict[str, Any]:
     Raises:
         DataError: it cannot be read.
     """
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
-        return document
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
+    return read_json(path)
 
 
 def _figures(document: dict[str, Any]) -> dict[str, float | None]:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from ua3dtalk.errors import DataError
 from ua3dtalk.metrics.image import crop
 from ua3dtalk.metrics.rows import Row
+from ua3dtalk.reading import floats, map_npy, reading
 
 FRACTIONS = np.linspace(0, 0.99, 50)  # of the pixels that are taken away, the most doubted first
 BINS = 10
@@ -80,11 +80,10 @@ def confidence_figures(
         row: ours; truth; squares [n, 3].
         folder: of the renders; files: `deviation` float16 [n, H, W], `training_residual` float32 [H, W].
     """
-    try:
-        deviation = np.load(folder / files["deviation"], mmap_mode="r", allow_pickle=False)
-        residual = np.load(folder / files["training_residual"], allow_pickle=False)
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise DataError(f"{folder}: the maps of uncertainty cannot be read ({error}): render again") from error
+    with reading(folder, "render again", what="the maps of uncertainty"):
+        shape = {"T": len(squares)}
+        deviation = map_npy(folder / files["deviation"], floats("T", "H", "W"), shape)
+        residual = np.array(map_npy(folder / files["training_residual"], floats("H", "W")))
     errors = [_error(crop(row.frame(k), s), crop(truth.frame(k), s)) for k, s in enumerate(squares)]
     own = [crop(np.asarray(deviation[k], np.float32), s) for k, s in enumerate(squares)]
     fixed = [crop(residual, s) for s in squares]

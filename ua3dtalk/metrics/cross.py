@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from ua3dtalk.errors import DataError
 from ua3dtalk.face.landmarker import FaceLandmarker
 from ua3dtalk.media.frames import frames_at
 from ua3dtalk.metrics.blinks import eye_closure, find_blinks
@@ -25,6 +24,7 @@ from ua3dtalk.metrics.image import crop, face_squares
 from ua3dtalk.metrics.lips import mouth_opening
 from ua3dtalk.metrics.scene import Figures, rounded
 from ua3dtalk.metrics.shake import jitter, root_mean_square
+from ua3dtalk.reading import Field, floats, map_npy, read_json, read_npz, reading
 from ua3dtalk.rendering.cross import FRAMES, HEARD, SOUND, VIDEO
 from ua3dtalk.rendering.uncertainty import DEVIATION
 from ua3dtalk.subject import FPS, SAMPLES_PER_FRAME, Subject
@@ -85,7 +85,8 @@ def measure_cross(
     """
     document, usually = _read(drive), own_figures(own_metrics)
     folder = drive.parent
-    frames = np.load(folder / FRAMES, mmap_mode="r")
+    with reading(folder / FRAMES):
+        frames = map_npy(folder / FRAMES, Field(("T", "H", "W", 3), "u"))
     heard = _read_heard(folder / HEARD)
     usual = usual_of(subject)
     height, width = frames.shape[1:3]
@@ -203,11 +204,11 @@ def motion_figures(faces: Faces) -> Figures:
 
 def own_figures(metrics: Path) -> Figures:
     """What the actor's held-out frames show of what a voice without truth is measured by."""
-    try:
-        rows = json.loads(metrics.read_text())["rows"]
-        truth = next(row for row in rows if (row["name"], row.get("codec", "none")) == ("truth", "none"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise DataError(f"{metrics} cannot be read ({error}): delete it and run again") from error
+    rows = read_json(metrics).get("rows")
+    with reading(metrics):
+        truth = next((row for row in rows or () if (row["name"], row.get("codec", "none")) == ("truth", "none")), None)
+        if truth is None:
+            raise ValueError("it has no row of the truth")
     return {f"{name}_own": truth[name] for name in OWN if name in truth}
 
 
@@ -252,7 +253,8 @@ def deviation_figures(subject: Subject, maps: Path, own: Path, faces: Faces) -> 
 
 def mean_deviation(path: Path, points: np.ndarray) -> float:
     """Over the face squares of maps float16 [n, H, W] with landmarks [n, P, >= 2] (nan: no face)."""
-    maps = np.load(path, mmap_mode="r")
+    with reading(path):
+        maps = map_npy(path, floats("T", "H", "W", finite=False), {"T": len(points)})
     squares = face_squares(points, maps.shape[1:3])
     cuts = (crop(each, square) for each, square in zip(maps, squares, strict=True))
     return float(np.mean([cut.astype(np.float32).mean() for cut in cuts]))
@@ -275,18 +277,13 @@ def _range(values: np.ndarray) -> tuple[float | None, float | None]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
-        if not {"voice", "views", "labels", "driven_by", "frames_per_second"} <= document.keys():
-            raise ValueError("keys are missing")
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
+    document = read_json(path)
+    with reading(path):
+        if missing := {"voice", "views", "labels", "driven_by", "frames_per_second"} - document.keys():
+            raise ValueError(f"it has no {min(missing)}")
     return document
 
 
 def _read_heard(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return {name: data[name] for name in ("spoken", "loudness", "novelty", "emotions")}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
+    wanted = {name: floats("T") for name in ("spoken", "loudness", "novelty")}
+    return read_npz(path, {**wanted, "emotions": floats("T", "L")}, {})

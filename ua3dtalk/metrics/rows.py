@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from ua3dtalk.errors import DataError
 from ua3dtalk.media.frames import frames_at
 from ua3dtalk.metrics.opponents import nearest_by_audio, nearest_by_pose
+from ua3dtalk.reading import is_name, map_npy, read_json, reading
 from ua3dtalk.subject import FPS, Subject
 
 
@@ -45,14 +45,14 @@ class Row:
 def read_renders(subject: Subject, renders: Path) -> dict[str, Any]:
     """renders/test.json, checked against the bundle."""
     path = renders / "test.json"
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
+    fix = "delete it and run the rendering again"
+    document = read_json(path, fix)
+    with reading(path, fix):
         frames, rows = document["frames"], document["rows"]
-        complete = all({"name", "driven_by", "file"} <= row.keys() for row in rows)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and run the rendering again") from error
-    if not frames or not rows or not complete or min(frames) < 0 or max(frames) >= subject.frame_count:
-        raise DataError(f"{path} does not fit the clips: delete it and run the rendering again")
+        complete = all({"name", "driven_by", "file"} <= row.keys() and is_name(row["file"]) for row in rows)
+        whole = all(type(frame) is int for frame in frames)
+        if not frames or not rows or not complete or not whole or min(frames) < 0 or max(frames) >= subject.frame_count:
+            raise DataError(f"{path} does not fit the clips: {fix}")
     return document
 
 
@@ -113,10 +113,8 @@ def own_frames(subject: Subject, path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _load_frames(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        frames = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete renders/test.json and run again") from error
+    with reading(path, "delete renders/test.json and run again"):
+        frames = map_npy(path)
     if frames.shape != shape or frames.dtype != np.uint8:
         raise DataError(f"{path} holds {frames.dtype} {frames.shape} where uint8 {shape} belongs: render again")
     return frames

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ua3dtalk.errors import DataError
 from ua3dtalk.metrics.rows import Row
 from ua3dtalk.metrics.scene import Reading, Scene
+from ua3dtalk.reading import read_json, reading
 from ua3dtalk.subject import Subject
 from ua3dtalk.sync.figures import local_figures, official_figures
 from ua3dtalk.sync.net import load_net
@@ -42,8 +41,8 @@ def sync_readings(
 
 def read_offsets(path: Path) -> list[dict[str, Any]]:
     """The clips of audio_offset.json."""
-    try:
-        clips: list[dict[str, Any]] = json.loads(path.read_text())["clips"]
+    with reading(path):
+        clips: list[dict[str, Any]] = read_json(path)["clips"]
+        if not isinstance(clips, list) or not all(isinstance(clip, dict) for clip in clips):
+            raise ValueError("clips is no list of objects")
         return clips
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ua3dtalk.errors import InputError
+from ua3dtalk.reading import reading, table_rows
 
 # Blendshapes by the half of the face that they move; gaze (eyeLook...) belongs to no action unit of the metric.
 UPPER_PREFIXES = ("brow", "eyeBlink", "eyeSquint", "eyeWide")
@@ -41,14 +41,14 @@ def blendshape_error(shapes: np.ndarray, truth: np.ndarray, names: Sequence[str]
 
 def read_openface(path: Path) -> dict[int, np.ndarray]:
     """Intensities of OpenFace's FeatureExtraction by the number of the action unit: {1: [n], 2: [n], ...}."""
-    try:
-        with path.open(newline="") as stream:
-            rows = list(csv.reader(stream, skipinitialspace=True))
-        header = [name.strip() for name in rows[0]]
+    with reading(path, "run FeatureExtraction with -aus", InputError, "a csv of OpenFace's FeatureExtraction"):
+        rows = table_rows(path)
+        header = [name.strip() for name in next(rows, [])]
         columns = {name: k for k, name in enumerate(header) if name.startswith("AU") and name.endswith("_r")}
-        units = {int(name[2:-2]): np.array([float(row[k]) for row in rows[1:] if row]) for name, k in columns.items()}
-    except (OSError, ValueError, IndexError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a csv of OpenFace's FeatureExtraction ({error})") from error
+        values = np.array([[float(row[k]) for k in columns.values()] for row in rows if row])
+        if not np.isfinite(values).all():
+            raise ValueError("a value is not finite")
+        units = {int(name[2:-2]): column for name, column in zip(columns, values.T, strict=True)} if len(values) else {}
     missing = [f"AU{unit:02d}_r" for unit in (*OPENFACE_UPPER, *OPENFACE_LOWER) if unit not in units]
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}: run FeatureExtraction with -aus")

@@ -7,7 +7,8 @@ capture tools write them; other columns are left alone. With a column `time` in 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from ua3dtalk.errors import InputError
 from ua3dtalk.face.basis import NAMES
 from ua3dtalk.face.expression import UNITS, action_units, unit_range
+from ua3dtalk.reading import reading, table_rows
 from ua3dtalk.rendering.controls import Track, told
 from ua3dtalk.speech.priors.targets import expression_targets
 from ua3dtalk.subject import ACTION_UNITS, FPS, LIPS_IN_EXPRESSION, Subject
@@ -32,6 +34,8 @@ ARKIT = (
     "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
     "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
 )  # fmt: skip
+HOW = "a table of curves has columns such as jawOpen and eyeBlinkLeft, and rows of numbers below them"
+LONGEST = 6 * 3600.0  # s of a table with times: a time of 1e12 would stand for as many rows
 FEWEST = 5  # names of which a table has to have some, to be taken for curves
 PENALTY = 1e-2  # of the ridge regression between coefficients and lip shapes, per frame
 
@@ -42,36 +46,44 @@ def read_curves(path: Path) -> np.ndarray:
     Raises:
         InputError: one line that says what is wrong and where.
     """
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a table of curves ({error})") from error
-    columns = {(key or "").strip().lower(): key for key in (rows[0] if rows else {})}
-    known = {name: columns[name.lower()] for name in NAMES if name.lower() in columns}
-    if len(known) < FEWEST:
-        raise InputError(f"{path}: a table of curves has columns such as jawOpen and eyeBlinkLeft, and rows below them")
-    values = np.zeros((len(rows), len(NAMES)))
-    for name, column in known.items():
-        values[:, NAMES.index(name)] = _numbers(path, column, [row[column] for row in rows])
+    with reading(path, HOW, InputError, "a table of curves"):
+        rows = table_rows(path)
+        header = {word.strip().lower(): column for column, word in enumerate(next(rows, []))}
+        known = {name: header[name.lower()] for name in NAMES if name.lower() in header}
+        chosen = {**known, **({"time": header["time"]} if "time" in header else {})}
+        found = [_numbers(row, chosen, line) for line, row in enumerate(rows, 2) if row and known]
+    if len(known) < FEWEST or not found:
+        raise InputError(f"{path}: {HOW}")
+    table = np.stack(found)
+    values = np.zeros((len(table), len(NAMES)))
+    values[:, [NAMES.index(name) for name in known]] = table[:, : len(known)]
     if values.min() < 0 or values.max() > 1:
         raise InputError(f"{path}: coefficients go from 0 to 1, found {values.min():g} to {values.max():g}")
-    if "time" not in columns:
+    if "time" not in header:
         return values
-    times = _numbers(path, columns["time"], [row[columns["time"]] for row in rows])
+    times = table[:, -1]
     if (np.diff(times) <= 0).any():
         raise InputError(f"{path}: the column time has to grow from row to row")
+    if times[-1] - times[0] > LONGEST:
+        raise InputError(f"{path}: the column time spans {times[-1] - times[0]:g} s, more than {LONGEST:g}: cut it")
     shown = np.arange(times[0], times[-1] + 1e-6, 1 / FPS)
     return np.stack([np.interp(shown, times, column) for column in values.T], 1)
 
 
-def _numbers(path: Path, column: str, words: Sequence[str | None]) -> np.ndarray:
-    try:
-        found = np.array([float(word or "") for word in words])
-    except ValueError as error:
-        raise InputError(f"{path}: column {column} holds what is no number ({error})") from error
-    if not np.isfinite(found).all():
-        raise InputError(f"{path}: column {column} holds values that are not finite")
+def _numbers(row: Sequence[str], columns: Mapping[str, int], line: int) -> np.ndarray:
+    """Numbers of some columns of a row, float64.
+
+    Raises:
+        ValueError: one is missing, no number, or not finite.
+    """
+    found = np.empty(len(columns))
+    for place, (name, column) in enumerate(columns.items()):
+        try:
+            found[place] = float(row[column])
+        except (IndexError, ValueError) as error:
+            raise ValueError(f"row {line}: column {name} holds what is no number") from error
+        if not math.isfinite(found[place]):
+            raise ValueError(f"row {line}: column {name} holds a value that is not finite")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import isfile
 from pathlib import Path
 
 from ua3dtalk.assets import fetch
@@ -28,9 +29,9 @@ def open_guest(text: str, folder: Path) -> Subject:
         UserError: one line for a file that is missing, or shows no face.
     """
     path = Path(text)
-    if (path / "expression.npz").is_file():
+    if isfile(path / "expression.npz"):
         return Subject(path)
-    if not path.is_file():
+    if not isfile(path):
         raise InputError(
             f"{text}: no video and no actor's folder is there (looked from {Path.cwd()}): correct the path"
         )

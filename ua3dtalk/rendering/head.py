@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ua3dtalk.errors import DataError, UserError
 from ua3dtalk.field.branch import Branch, BranchShape, Edits, PositionParts
 from ua3dtalk.field.conditioners import AudioEncoder, LipReader
 from ua3dtalk.field.landmark_motion import LandmarkMotion
 from ua3dtalk.field.uncertain import Codes, UncertainBranch, UncertainParts, UncertainShape
+from ua3dtalk.reading import reading
 from ua3dtalk.splat.cloud import Cloud
+from ua3dtalk.tensors import check_fit, facts_of, read_tensors
 from ua3dtalk.workflow import atomic
 
+MOST_RADIUS = 100  # frames around one that its lips can be read from
 SHAPES: dict[str, type[BranchShape] | type[UncertainShape]] = {"plain": BranchShape, "uncertain": UncertainShape}
 
 
@@ -196,10 +196,17 @@ def branch_facts(branch: TrainedBranch) -> dict[str, Any]:
 def build_branch(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], prefix: str = "") -> TrainedBranch:
     """The inverse of `branch_facts` and `branch_tensors`."""
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["shape"].items()}
-    motion = None if facts["motion"] is None else LandmarkMotion(*facts["motion"])
-    net = BranchNet(SHAPES[facts["kind"]](**fields), int(facts["token_width"]), int(facts["free_code"]), motion)
-    net.load_state_dict(_under(tensors, f"{prefix}net."))
+    shape, state = SHAPES[facts["kind"]](**fields), _under(tensors, f"{prefix}net.")
+
+    def build() -> BranchNet:
+        motion = None if facts["motion"] is None else LandmarkMotion(*facts["motion"])
+        return BranchNet(shape, int(facts["token_width"]), int(facts["free_code"]), motion)
+
+    check_fit(build, state)
+    net = build()
+    net.load_state_dict(state)
     cloud = Cloud.from_tensors(_under(tensors, f"{prefix}cloud."))
+    cloud.check()
     net.attach(cloud.means)
     return TrainedBranch(cloud, net, tensors.get(f"{prefix}doubt"))
 
@@ -207,7 +214,10 @@ def build_branch(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], prefix
 def build_reader(tensors: Mapping[str, Tensor]) -> LipReader:
     """The reader whose state dict these tensors are."""
     (inputs, components), (supports, coefficients) = tensors["projection"].shape, tensors["weights"].shape
-    reader = LipReader(inputs, components, supports, coefficients, int(tensors["radius"]))
+    radius = int(tensors["radius"])
+    if not 0 <= radius <= MOST_RADIUS or not float(tensors["spread"]) > 0:
+        raise ValueError(f"no reader listens {radius} frames around, or with a spread of {float(tensors['spread']):g}")
+    reader = LipReader(inputs, components, supports, coefficients, radius)
     reader.load_state_dict(dict(tensors))
     return reader
 
@@ -223,26 +233,11 @@ def save_tensors(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], out: P
         save_file(detached, temporary, metadata={"state": state, "facts": json.dumps(facts)})
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Frame of everything that builds something from a file: whatever is wrong with the file is one clear line.
-
-    Raises:
-        DataError: the file is missing, truncated or of another kind.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # safetensors' own error class is no OSError; foreign content can break anything
-        raise DataError(f"{path} cannot be read ({' '.join(str(error).split())}): delete it and run again") from error
-
-
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and facts that `save_tensors` wrote; DataError for any other file."""
-    with reading(path), safe_open(path, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        return tensors, json.loads(file.metadata()["facts"])
+    with reading(path):
+        tensors, texts = read_tensors(path)
+        return tensors, facts_of(texts)
 
 
 def save_branch(branch: TrainedBranch, out: Path, state: str) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from os.path import exists, isfile
 from pathlib import Path
 from typing import Any
 
@@ -156,12 +157,12 @@ def _check_paths(options: FilmOptions, voice: Path | None) -> None:
         raise InputError("--uncertainty goes with a film: give --out an .mp4")
     _check_voice(voice)
     parse_camera(options.camera)
-    if options.pose not in POSES and not Path(options.pose).exists():
+    if options.pose not in POSES and not exists(options.pose):
         raise InputError(f"--pose {options.pose}: choose of {', '.join(POSES)}, or name a video of another person")
 
 
 def _check_voice(voice: Path | None) -> None:
-    if voice is not None and not voice.is_file():
+    if voice is not None and not isfile(voice):
         raise InputError(f"no file {voice} (looked from {Path.cwd()}): correct the path")
 
 
@@ -190,7 +191,7 @@ def write_pictures(folder: Path, stage: Stage, shown: Iterable[Shown]) -> int:
 def open_actor(name: str) -> Subject:
     """An actor by name or folder."""
     for folder in (RESULTS / name, Path(name)):
-        if (folder / "clips.json").is_file():
+        if isfile(folder / "clips.json"):
             return Subject(folder)
     raise InputError(f"no actor {name}: there is no {RESULTS / name}/clips.json; train it first, or name its folder")
 

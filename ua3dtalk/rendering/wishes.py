@@ -6,15 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from os.path import exists
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from ua3dtalk.errors import InputError
+from ua3dtalk.reading import read_yaml
 
 TIME_LINES = (".yaml", ".yml")
+LATEST = 1e6  # s; yaml may hold whole numbers that no float can
 STRONGEST = 1.5  # beyond what the actor has shown, and as far as a face may be stretched
 HOW = f"give label:strength, joined by commas, each strength from 0 to {STRONGEST}, a .yaml of key frames, or a clip"
 
@@ -56,10 +58,7 @@ def parse_wish(text: str | None) -> Wish | None:
 
 def read_time_line(path: Path) -> Wish:
     """Key frames of a yaml file: a list of `{at: seconds, label: strength, ...}`; a label that is not named is at 0."""
-    try:
-        rows = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as a time line ({' '.join(str(error).split())})") from error
+    rows = read_yaml(path, "give a list of key frames such as {at: 0, happy: 0.8}", InputError, "a time line")
     if not isinstance(rows, list) or not rows:
         raise InputError(f"{path}: a time line is a list of key frames such as {{at: 0, happy: 0.8}}")
     return _wish([_key_frame(path, number, row) for number, row in enumerate(rows, 1)], str(path))
@@ -70,7 +69,7 @@ def _key_frame(path: Path, number: int, row: Any) -> tuple[float, dict[str, floa
     if not isinstance(row, Mapping) or not all(isinstance(key, str) for key in row):
         raise InputError(f"{where} is no mapping such as {{at: 0, happy: 0.8}}")
     at = row.get("at")
-    if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at) or at < 0:
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at <= LATEST:
         raise InputError(f"{where} needs `at`, its time in seconds from 0 on")
     return float(at), {label: _strength(value, where) for label, value in row.items() if label != "at"}
 
@@ -78,7 +77,7 @@ def _key_frame(path: Path, number: int, row: Any) -> tuple[float, dict[str, floa
 def _strength(value: Any, where: str) -> float:
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = math.nan
     if isinstance(value, bool) or not 0 <= found <= STRONGEST:
         raise InputError(f"{where}: {HOW}")
@@ -119,7 +118,7 @@ def parse_example(text: str) -> tuple[str, float] | None:
     """
     name, strength = _split(text)
     kind = Path(name).suffix.lower()
-    if kind in TIME_LINES or not Path(name).exists():
+    if kind in TIME_LINES or not exists(name):
         if kind[1:].isalnum() and not kind[1:].isdigit() and kind not in TIME_LINES:
             raise InputError(f"--emotion {text}: no file {name} (looked from {Path.cwd()}): correct the path")
         return None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ua3dtalk.errors import DataError
 from ua3dtalk.provenance import STAGES
+from ua3dtalk.reading import read_json, reading
 from ua3dtalk.report.cross import read_cross
 from ua3dtalk.report.curves import calibration_charts, emotion_charts, training_charts
 from ua3dtalk.report.figures import Reading, merit, reading_of, shown
@@ -107,13 +107,11 @@ def read_metrics(path: Path) -> dict[str, Any]:
     Raises:
         DataError: it is missing or no such file.
     """
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
+    document = read_json(path)
+    with reading(path):
         if not all({"name", "region"} <= row.keys() for row in document["rows"]):
             raise ValueError("a row has no name or no region")
         return document
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
 
 
 def frame_table(metrics: Path) -> FrameTable | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ua3dtalk.errors import DataError
 from ua3dtalk.media.audio import read_audio
 from ua3dtalk.media.frames import frames_at
+from ua3dtalk.reading import floats, is_name, map_npy, read_json, reading
 from ua3dtalk.report.figures import NO_FIGURES
 from ua3dtalk.report.media import Film, Panel, heat_picture, make_film
 from ua3dtalk.report.tables import Line, figure_line
@@ -39,13 +38,13 @@ def read_cross(folder: Path, settings: ReportSettings) -> list[Voice]:
 
 
 def _voice(path: Path, settings: ReportSettings) -> Voice:
-    try:
-        document: Mapping[str, Any] = json.loads(path.read_text())
+    document = read_json(path)
+    with reading(path):
         figures, count = document["figures"], int(document["frames"])
         maps = document.get("files", {}).get("deviation", "deviation.npy")
+        if not is_name(maps):
+            raise ValueError("its map lies in another folder")
         about = f"{document['voice']['seconds']:.1f} s, sha256 {document['voice']['sha256'][:12]}"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
     name = path.parent.name
     most = min(count, max(int(settings.video_seconds * FPS), 1))
     film = _film(f"cross-{name}", path.parent, path.parent / maps, most, settings)
@@ -64,7 +63,8 @@ def _film(ident: str, folder: Path, maps: Path, frames: int, settings: ReportSet
     path = folder / "driven.mp4"
     panels = [Panel("Driven", "by foreign speech; there is no truth to compare with", InOrder(frames_at(path)))]
     if maps.exists():
-        deviation = np.load(maps, mmap_mode="r", allow_pickle=False)
+        with reading(maps):
+            deviation = map_npy(maps, floats("T", "H", "W"))
         frames = min(frames, len(deviation))
         panels.append(Panel("Uncertainty", "predicted", lambda k: heat_picture(deviation[k]), heat=True))
     return make_film(ident, panels, frames, settings.video_side, FPS, read_audio(path), crf=settings.video_crf)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ua3dtalk.errors import DataError
+from ua3dtalk.reading import read_json, reading
 from ua3dtalk.report.series import Chart, Line
 
 BRANCHES = {"train_mouth": "Mouth branch", "train_face": "Face branch", "train_fuse": "Both together"}
@@ -22,12 +21,12 @@ def training_charts(folder: Path) -> list[Chart]:
         path = folder / f"{stage}.json"
         if not path.exists():
             continue
-        try:
-            curve = json.loads(path.read_text())
+        curve = read_json(path)
+        with reading(path):
             loss, gaussians = np.array(curve["loss"], float), np.array(curve["gaussians"], float)
             steps = (np.arange(len(loss)) + 1) * float(curve["every"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path} cannot be read ({error}): delete it and run again") from error
+            if loss.ndim != 1 or gaussians.shape != loss.shape:
+                raise ValueError("loss and gaussians are lists of one length")
         if not len(loss):
             continue
         about = f"Loss, mean over {curve['every']} steps each."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ua3dtalk.errors import DataError
+from ua3dtalk.reading import reading, table_rows
 from ua3dtalk.subject import SAMPLES_PER_FRAME, Subject
 
 KEYS = ("name", "driven_by", "region", "codec", "frame")
@@ -50,19 +49,18 @@ def read_frames(path: Path) -> FrameTable:
         DataError: it is missing, or its columns or numbers are not what they should be.
     """
     rows: dict[FrameKey, dict[str, dict[int, float]]] = {}
-    try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            figures = [name for name in reader.fieldnames or () if name not in KEYS]
-            for line in reader:
-                key = FrameKey(*(line[name] or "" for name in KEYS[:-1]))
-                row = rows.setdefault(key, {name: {} for name in figures})
-                frame = int(line["frame"])
-                for name in figures:
-                    if line[name]:
-                        row[name][frame] = float(line[name])
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and run metrics again") from error
+    with reading(path, "delete it and run metrics again"):
+        lines = table_rows(path)
+        header = next(lines, [])
+        figures = [name for name in header if name not in KEYS]
+        for words in lines:
+            line = dict(zip(header, words, strict=True))
+            key = FrameKey(*(line[name] or "" for name in KEYS[:-1]))
+            row = rows.setdefault(key, {name: {} for name in figures})
+            frame = int(line["frame"])
+            for name in figures:
+                if line[name]:
+                    row[name][frame] = float(line[name])
     return FrameTable(rows)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ua3dtalk.errors import DataError
 from ua3dtalk.metrics.image import crop, face_squares
 from ua3dtalk.metrics.rows import read_renders
+from ua3dtalk.reading import map_npy, reading
 from ua3dtalk.rendering.uncertainty import FULL_SCALE
 from ua3dtalk.report.media import Film, Panel, error_map, heat_picture, make_film
 from ua3dtalk.report.series import Chart, FrameTable, Line, loudness
@@ -62,10 +63,8 @@ class Shown:
 
     def rendered(self, file: str, kind: str = "uint8") -> np.ndarray:
         """A file of the renders, memory-mapped: [all, H, W, ...]."""
-        try:
-            frames = np.load(self.renders / file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{self.renders / file} cannot be read ({error}): render again") from error
+        with reading(self.renders / file, "render again"):
+            frames = map_npy(self.renders / file)
         if len(frames) != self.all or frames.dtype != kind:
             raise DataError(f"{self.renders / file} holds {frames.dtype} {frames.shape}: render again")
         return np.asarray(frames) if not isinstance(frames, np.memmap) else frames

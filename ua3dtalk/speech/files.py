@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ua3dtalk.errors import ConfigError, InputError
+from ua3dtalk.reading import map_npy, reading
 from ua3dtalk.subject import FPS, TOKENS_PER_FRAME, Clip
 
 TOLERANCE_FRAMES = 2  # encoders drop or add a token at the end of an audio file
@@ -48,12 +49,10 @@ def load_tokens(path: Path, frames: int) -> np.ndarray:
             tokens (HuBERT style), wider windows hold them in the middle (DeepSpeech style, W = 16).
         frames: frames of the clip, for the message only.
     """
-    try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: speech.features_file must name a .npy file") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is not a .npy file of numbers ({error})") from error
+    if not path.exists():
+        raise InputError(f"{path} is missing: speech.features_file must name a .npy file")
+    with reading(path, "it is not a .npy file of numbers, export it again", InputError):
+        data = map_npy(path)
     if data.dtype.kind != "f" or data.ndim not in (2, 3) or 0 in data.shape:
         raise InputError(
             f"{path} holds {data.dtype} {list(data.shape)}: expected floats [{2 * frames}, D] at 50 Hz "

@@ -30,6 +30,20 @@ class Cloud:
     def __len__(self) -> int:
         return len(self.means)
 
+    def check(self) -> None:
+        """Whether the tensors are those of one cloud.
+
+        Raises:
+            ValueError: they have other shapes than a cloud's.
+        """
+        count, bands = len(self.means), self.sh.shape[1] if self.sh.ndim == 3 else 0
+        shapes = {"means": (3,), "quats": (4,), "raw_scales": (3,), "raw_opacities": (), "sh": (bands, 3)}
+        for name, tensor in self.tensors().items():
+            if tensor.shape != (count, *shapes[name]) or tensor.dtype != torch.float32:
+                raise ValueError(f"cloud.{name} is {tensor.dtype} {list(tensor.shape)}")
+        if not count or bands not in (1, 4, 9, 16):
+            raise ValueError(f"a cloud of {count} Gaussians with {bands} bands of colour")
+
     @property
     def scales(self) -> Tensor:
         """[N, 3] m."""

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ua3dtalk.errors import DataError
+from ua3dtalk.reading import reading
 from ua3dtalk.subject import TOKENS_PER_FRAME
 from ua3dtalk.sync.lips import MEASURES
 from ua3dtalk.sync.talk import Talk
+from ua3dtalk.tensors import check_fit, read_tensors
 from ua3dtalk.workflow import atomic
 
 TOKEN_WIDTH = 512
@@ -80,17 +81,13 @@ def load_net(path: Path) -> LocalSync:
     Raises:
         DataError: the file is missing or is not what `save_net` writes.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        state = load_file(path)
-        net = LocalSync(len(state["token_axes"]))
+    with reading(path, what="a sync net"):
+        state, _ = read_tensors(path)
+        width = len(state["token_axes"])
+        check_fit(lambda: LocalSync(width), state)
+        net = LocalSync(width)
         net.load_state_dict(state)
-    except (OSError, KeyError, RuntimeError, SafetensorError) as error:
-        line = str(error).splitlines()[0]
-        raise DataError(f"{path} cannot be read as a sync net ({line}): delete it and run again") from error
-    return net.eval().requires_grad_(False)
+        return net.eval().requires_grad_(False)
 
 
 def _layer(width: int, reach: int) -> tuple[nn.Module, ...]:

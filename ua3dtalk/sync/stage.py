@@ -10,6 +10,7 @@ import numpy as np
 
 from ua3dtalk.errors import DataError
 from ua3dtalk.face.basis import expression_basis
+from ua3dtalk.reading import Field, floats, read_npz, reading, texts
 from ua3dtalk.settings import SyncSettings
 from ua3dtalk.subject import SAMPLES_PER_FRAME, TOKENS_PER_FRAME, Subject
 from ua3dtalk.sync.distances import SyncFigures
@@ -81,7 +82,9 @@ def part(whole: Talk, first: int) -> Talk:
 
 def rehearsed(path: Path, hear: Hear) -> list[Talk]:
     """Rehearsals as talk: the expression basis makes landmarks of their blendshapes."""
-    with np.load(path, allow_pickle=False) as data:
+    wanted = {"lengths": Field(("V",), "iu"), "blendshapes": floats("T", "E"), "sound": Field(("S",), "i")}
+    data = read_npz(path, {**wanted, "names": texts("E")}, {})
+    with reading(path):
         ends = np.cumsum(data["lengths"])[:-1]
         weights = np.split(data["blendshapes"], ends)
         sounds = np.split(data["sound"].astype(np.float32) / 32768, ends * SAMPLES_PER_FRAME)

@@ -13,19 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ua3dtalk.errors import DataError
 from ua3dtalk.face.lips import lip_coefficients
 from ua3dtalk.field.conditioners import LipReader
+from ua3dtalk.reading import reading
 from ua3dtalk.rendering.controls import speech_windows
-from ua3dtalk.rendering.head import build_reader, reading
+from ua3dtalk.rendering.head import build_reader
 from ua3dtalk.speech.priors.blocks import BLOCKS, GAP, LEAST_CORRELATION
 from ua3dtalk.speech.priors.hearing import evenly, window_axes
 from ua3dtalk.speech.priors.kernel import gaussian_kernel, typical_spread
 from ua3dtalk.speech.windows import MEL_PER_FRAME, heard_alone
 from ua3dtalk.subject import TOKENS_PER_FRAME, Subject
+from ua3dtalk.tensors import read_tensors
 from ua3dtalk.training.settings import AudioSettings
 from ua3dtalk.workflow import atomic
 
@@ -148,8 +149,7 @@ def save_listening(listening: Listening, out: Path, state: str) -> None:
 def load_listening(path: Path) -> Listening:
     """Read what `save_listening` wrote."""
     with reading(path):
-        with safe_open(path, "pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        tensors, _ = read_tensors(path)
         reader = build_reader(
             {key.removeprefix("reader."): value for key, value in tensors.items() if key.startswith("reader.")}
         )

@@ -277,7 +277,7 @@ def _strengths(content: bytes, own: tuple[str, ...]) -> dict[str, float]:
     """Strength by label out of a request; what is wrong with numbers is found where they are used."""
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(HTTPStatus.BAD_REQUEST, "these are no emotions") from error
     if not isinstance(found, dict) or not all(
         label in own and isinstance(value, int | float) and not isinstance(value, bool)

@@ -9,6 +9,7 @@ import time
 import webbrowser
 from contextlib import suppress
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 
 from ua3dtalk.errors import InputError
@@ -48,7 +49,7 @@ def view(options: ViewOptions) -> None:
     """
     if options.out and options.out.suffix.lower() != ".html":
         raise InputError(f"--out {options.out}: a page is written as .html; name it so")
-    if options.voice and not options.voice.is_file():
+    if options.voice and not isfile(options.voice):
         raise InputError(f"no file {options.voice} (looked from {Path.cwd()}): correct the path")
     told = Teller()
     studio = Studio(options.actor, options.pose, options.seed, options.device, options.longest, options.fast)

@@ -59,13 +59,13 @@ def test_openface_tables_with_and_without_spaces(tmp_path: Path, separator: str)
 
 
 def test_tables_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a csv of OpenFace"):
+    with pytest.raises(InputError, match="as a csv of OpenFace"):
         read_openface(tmp_path / "missing.csv")
     (tmp_path / "short.csv").write_text("frame, AU01_r\n1, 0.5\n")
     with pytest.raises(InputError, match="lacks AU02_r"):
         read_openface(tmp_path / "short.csv")
     (tmp_path / "words.csv").write_text("frame, AU01_r\n1, high\n")
-    with pytest.raises(InputError, match="not a csv of OpenFace"):
+    with pytest.raises(InputError, match="as a csv of OpenFace"):
         read_openface(tmp_path / "words.csv")
     long = read_openface(write_table(tmp_path / "a.csv", np.zeros((9, len(UNITS)))))
     short = read_openface(write_table(tmp_path / "b.csv", np.zeros((8, len(UNITS)))))

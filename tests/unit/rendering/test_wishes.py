@@ -62,6 +62,8 @@ def test_words_that_cannot_be_meant_are_one_line(text: str) -> None:
         ("- {at: 0, happy: 1, sad: 1}", "add up to more than 1.5"),
         ("- {at: 0}", "no emotion is named"),
         ("a: [", "cannot be read as a time line"),
+        ("- {at: 1" + 400 * "0" + ", happy: 1}", "needs `at`"),
+        ("- {at: 0, happy: 1" + 400 * "0" + "}", "strength"),
     ],
 )
 def test_time_lines_that_cannot_be_meant_are_one_line(tmp_path: Path, text: str, message: str) -> None:

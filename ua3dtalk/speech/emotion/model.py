@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from ua3dtalk.errors import DataError
+from ua3dtalk.reading import reading
 from ua3dtalk.speech.emotion.inputs import COLUMNS, TOKENS, Voice, batches, cosine_matrix, rows_at, voice, window_frames
 from ua3dtalk.speech.emotion.network import WIDTH, CoAttention, SmallSpectrum, Taps, attention_entropy, official_network
 from ua3dtalk.speech.emotion.official import BINS, OfficialVoice, official_voice, official_windows
 from ua3dtalk.speech.mel import BANDS, log_mel
 from ua3dtalk.subject import AUDIO_RATE, SAMPLES_PER_FRAME, TOKENS_PER_FRAME, Clip
+from ua3dtalk.tensors import check_fit, facts_of, read_tensors
 
 ALIGN_HIDDEN = 64
 PLACES = 16  # channels that tell each token's place in the window
@@ -177,14 +178,21 @@ def save_emotion(path: Path, model: EmotionModel, state: str) -> None:
 
 def load_emotion(path: Path) -> EmotionModel:
     """Read what `save_emotion` wrote."""
-    try:
-        with safe_open(path, "pt") as file:
-            facts = json.loads(file.metadata()["facts"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    with reading(path):
+        tensors, words = read_tensors(path)
+        facts = facts_of(words)
+        labels = tuple(facts["labels"])
+        if not all(isinstance(label, str) for label in labels):
+            raise ValueError("labels are texts")
         prototypes = tensors.pop("prototypes").numpy()
-        listener = Listener(len(facts["labels"]), facts["features"], facts["token_width"], facts["official"])
-        listener.load_state_dict({name.removeprefix("listener."): value for name, value in tensors.items()})
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} cannot be read ({line}): delete it and run again") from error
-    return EmotionModel(listener.eval(), tuple(facts["labels"]), prototypes, str(facts["encoder"]))
+        state = {name.removeprefix("listener."): value for name, value in tensors.items()}
+
+        def build() -> Listener:
+            return Listener(len(labels), facts["features"], facts["token_width"], facts["official"])
+
+        check_fit(build, state)
+        listener = build()
+        listener.load_state_dict(state)
+        if prototypes.ndim != 2 or len(prototypes) != len(labels):
+            raise ValueError(f"prototypes {list(prototypes.shape)} of {len(labels)} labels")
+        return EmotionModel(listener.eval(), labels, prototypes, str(facts["encoder"]))

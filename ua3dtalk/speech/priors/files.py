@@ -8,19 +8,38 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ua3dtalk.errors import DataError
+from ua3dtalk.reading import check_shape, floats, reading
 from ua3dtalk.speech.priors.hearing import Ear, Sense
 from ua3dtalk.speech.priors.kernel import KernelReader
-from ua3dtalk.speech.priors.nets import PriorNets
+from ua3dtalk.speech.priors.nets import WIDTH, PriorNets
 from ua3dtalk.speech.priors.novelty import Novelty
 from ua3dtalk.speech.priors.reader import Mixing, PriorReader
 from ua3dtalk.speech.priors.ridge import Ridge
+from ua3dtalk.tensors import check_fit, read_tensors
 from ua3dtalk.workflow import atomic
 
+_SENSE: dict[str, tuple[int | str, ...]] = {
+    "mean": ("D",),
+    "deviation": ("D",),
+    "axes": ("D", "P"),
+    "taps": ("W",),
+    "centre": ("W", "P"),
+    "scale": (),
+}
+_SHAPES: dict[str, dict[str, tuple[int | str, ...]]] = {
+    "tokens": _SENSE,
+    "mel": _SENSE,
+    "ear": {"axes": ("F", "C")},
+    "kernel": {"supports": ("n", "C"), "weights": ("n", WIDTH), "bias": (WIDTH,), "spread": ()},
+    "ridge": {"mean": ("F",), "scale": ("F",), "weights": ("F", WIDTH), "bias": (WIDTH,)},
+    "share": {"ridge": ()},
+    "codes": {"scale": ("K",)},
+    "mixing": dict.fromkeys(("lips", "fused", "enlarged", "centre", "error"), (WIDTH,)),
+    "novelty": {"supports": ("n", "F"), "usual": ()},
+}
 Part = TypeVar("Part", Sense, KernelReader, Ridge, Mixing, Novelty)
 
 
@@ -49,9 +68,13 @@ def load_priors(path: Path) -> PriorReader:
     Raises:
         DataError: the file is missing, truncated or of another kind.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with reading(path):
+        tensors, _ = read_tensors(path)
+        for part, shapes in _SHAPES.items():
+            known: dict[str, int] = {}
+            for field, shape in shapes.items():
+                value = tensors[f"{part}.{field}"].numpy()
+                check_shape(f"{part}.{field}", value.shape, value.dtype, floats(*shape), known)
         ear = Ear(_part(Sense, "tokens", tensors), _part(Sense, "mel", tensors), tensors["ear.axes"].numpy())
         members = {int(name.split(".")[1]) for name in tensors if name.startswith("nets.")}
         return PriorReader(
@@ -64,8 +87,6 @@ def load_priors(path: Path) -> PriorReader:
             _part(Mixing, "mixing", tensors),
             _part(Novelty, "novelty", tensors),
         )
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({' '.join(str(error).split())}): delete it and run again") from error
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -78,6 +99,12 @@ def _part(kind: type[Part], name: str, tensors: Mapping[str, Tensor]) -> Part:
 
 def _nets(tensors: Mapping[str, Tensor]) -> PriorNets:
     hidden, codes = tensors["lips.into.0.weight"].shape
-    nets = PriorNets(codes, tensors["style.into.0.weight"].shape[1], hidden, dropout=0.0)
+    mel = tensors["style.into.0.weight"].shape[1]
+
+    def build() -> PriorNets:
+        return PriorNets(codes, mel, hidden, dropout=0.0)
+
+    check_fit(build, tensors)
+    nets = build()
     nets.load_state_dict(dict(tensors))
     return nets.eval().requires_grad_(False)
