@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ua3dtalk.errors import AssetError
-from ua3dtalk.reading import open_regular
+from ua3dtalk.reading import limited_memory, open_regular
 from ua3dtalk.tensors import read_tensors
+
+MOST_BESIDES = 1 << 30  # bytes
 
 # Counters that torch wrote into state dicts from 0.4.1 on; inference does not read them.
 _COUNTER = "num_batches_tracked"
@@ -50,7 +52,8 @@ def read_official(path: Path, source: str) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return read_tensors(path)[0]
-        with open_regular(path) as file:
+        # A pickle may ask for gigabytes in a few bytes; a real one takes what it has, once more while it is turned.
+        with open_regular(path) as file, limited_memory(MOST_BESIDES + 3 * path.stat().st_size):
             document = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, pickle, zip and safetensors each raise kinds of their own
         raise AssetError(f"{path} cannot be read as weights ({_cause(error)}): {source}") from error

@@ -71,6 +71,36 @@ def cause(error: BaseException) -> str:
     return " ".join(text.split())[:MOST_WORDS] or type(error).__name__
 
 
+@contextmanager
+def limited_memory(most: int) -> Iterator[None]:
+    """At most so many bytes more than now, while a foreign parser builds what a file announces in a few of its own.
+
+    Where the system cannot limit a process (all but Linux), nothing is limited.
+
+    Raises:
+        ValueError: for `reading`; more was asked for.
+    """
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        before = resource.getrlimit(resource.RLIMIT_AS)
+    except (ImportError, OSError):
+        yield
+        return
+    limit = pages * resource.getpagesize() + most
+    soft = limit if before[0] == resource.RLIM_INFINITY else min(limit, before[0])
+    resource.setrlimit(resource.RLIMIT_AS, (soft, before[1]))
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            raise ValueError(f"it asks for more than {most >> 20} MB") from None
+        raise
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def open_regular(path: Path | str, most: float = math.inf) -> BinaryIO:
     """Open a regular file, never a pipe, a device, a socket or a folder, on which a reader would wait for ever.
 

@@ -21,10 +21,11 @@ import yaml
 from ua3dtalk.actors import BUILTIN, OWN, noted
 from ua3dtalk.config_errors import choice, shown
 from ua3dtalk.errors import ConfigError
+from ua3dtalk.reading import read_text, reading
 
 SUFFIXES = (".csv", ".tsv")
 COLUMNS = ("actor", "path", "clips", "emotions", "audio_offsets")
-MAX_BYTES = 64 << 20
+MOST_BYTES = 16 << 20
 _PATTERN = frozenset("*?[")
 _SEPARATOR = ";"
 
@@ -78,17 +79,11 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"actors: {path} has more than {MAX_BYTES >> 20} MB: name a sheet of actors")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"actors: {path} cannot be read ({error.strerror}): correct the path") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"actors: {path} is not a text in UTF-8: save the sheet again as csv, UTF-8") from None
-    if "\0" in text:
-        raise ConfigError(f"actors: {path} is not a table: save the sheet again as csv, UTF-8")
-    return text
+    with reading(path, "save the sheet as csv, UTF-8, and give its path in actors", ConfigError, "a sheet of actors"):
+        text = read_text(path, MOST_BYTES)
+        if "\0" in text:
+            raise ValueError("it is no text")
+        return text
 
 
 def _check_header(header: list[str], path: Path) -> None:

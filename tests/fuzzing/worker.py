@@ -15,10 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+import av
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-MOST_WORDS = 2000  # signs of an answer
+MOST_WORDS = 2000  # signs of a line of an answer; of a sheet all mistakes are told, a line each
 GROWTH = 2 << 30  # bytes that a reader may take beyond what the loaded libraries have
+NEARLY = 0.9  # of it: the next allocation may have been refused
 
 
 def kilobytes(key: str) -> int:
@@ -30,11 +32,14 @@ def kilobytes(key: str) -> int:
 
 
 def memory_error(error: BaseException | None) -> bool:
-    """Whether memory ran out, though it was said in other words."""
+    """Whether memory ran out, though it was said in other words.
+
+    ffmpeg says so of what it does not even try, more than 2 GB in one piece; what it took is measured.
+    """
     while error is not None:
-        if isinstance(error, MemoryError):
+        if isinstance(error, MemoryError) and not isinstance(error, av.FFmpegError):
             return True
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False
 
 
@@ -75,6 +80,8 @@ def _give(name: str, count: int, number: int, target: tuple[Any, Any], current: 
         out.write(json.dumps({"at": "begin", "reader": name}) + "\n")
         said = _answer(read, content)
         grown = kilobytes("VmHWM") - base[0]
+        if said["result"] != "traceback" and grown * 1024 > NEARLY * GROWTH:
+            said["result"] = "memory"
         out.write(json.dumps({"at": "end", "reader": name, "grown": grown, **said}) + "\n")
 
     inputs()
@@ -99,7 +106,7 @@ def _answer(read: Any, content: bytes) -> dict[str, Any]:
         result, what = "refused", one_line(error)
         if memory_error(error):
             result = "memory"
-        elif not what or len(what) > MOST_WORDS or not what.isprintable():
+        elif not what or not what.isprintable() or any(len(line) > MOST_WORDS for line in str(error).splitlines()):
             result = "words"
     except BaseException:
         result, what = "traceback", traceback.format_exc()

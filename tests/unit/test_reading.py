@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import os
+import resource
 import socket
 import struct
 import threading
@@ -20,7 +21,18 @@ import pytest
 import yaml
 
 from ua3dtalk.errors import DataError, InputError, UserError
-from ua3dtalk.reading import Field, floats, is_name, map_npy, read_json, read_npz, read_picture, read_yaml, reading
+from ua3dtalk.reading import (
+    Field,
+    floats,
+    is_name,
+    limited_memory,
+    map_npy,
+    read_json,
+    read_npz,
+    read_picture,
+    read_yaml,
+    reading,
+)
 
 
 def npy_announcing(shape: str, kind: str = "<f4", data: bytes = b"1234") -> bytes:
@@ -410,3 +422,16 @@ def test_no_module_can_run_what_a_file_holds(root: Path) -> None:
             if bad:
                 found.append(f"{path.relative_to(root)}:{call.lineno}: {name}")
     assert found == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory of a process can be limited on Linux alone")
+def test_memory_is_limited_while_a_foreign_parser_works() -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(ValueError, match="more than 256 MB"), limited_memory(256 << 20):
+        bytearray(1 << 30)
+    with limited_memory(256 << 20):
+        assert len(bytearray(64 << 20)) == 64 << 20
+    with pytest.raises(RuntimeError, match="another"), limited_memory(256 << 20):
+        raise RuntimeError("another error")
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    assert len(bytearray(300 << 20)) == 300 << 20

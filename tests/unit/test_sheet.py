@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_all_mistakes_are_told_at_once(folder: Path) -> None:
         ("actor,clips\na,solo.mp4,extra\n", "line 2: 3 fields in 2 columns: put text that holds a comma in quotes"),
         ('actor,clips\na,"solo.mp4\n', "save the sheet again as csv"),
         ("actor,clips\n", "has no rows"),
-        ("actor,clips\na,\0\n", "is not a table"),
+        ("actor,clips\na,\0\n", "cannot be read as a sheet of actors (it is no text): save the sheet as csv"),
     ],
 )
 def test_what_is_no_sheet_is_one_line(folder: Path, text: str, line: str) -> None:
@@ -133,8 +134,11 @@ def test_a_sheet_that_is_not_there_or_no_text(folder: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_sheet(folder)
     (folder / "x.csv").write_bytes(b"actor,clips\n\xff\xfe,b\n")
-    with pytest.raises(ConfigError, match="not a text in UTF-8"):
+    with pytest.raises(ConfigError, match="save the sheet as csv, UTF-8"):
         read_sheet(folder / "x.csv")
+    os.mkfifo(folder / "pipe.csv")
+    with pytest.raises(ConfigError, match="it is no regular file"):
+        read_sheet(folder / "pipe.csv")
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
