@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 
 from ua3dtalk.errors import AssetError
-from ua3dtalk.reading import cause, open_regular
+from ua3dtalk.reading import MOST_BESIDES, cause, limited_memory, open_regular
 
 
 def read_numpy_pickle(path: Path | str) -> object:
@@ -16,7 +16,8 @@ def read_numpy_pickle(path: Path | str) -> object:
     refuses every other one before it is called.
     """
     try:
-        with open_regular(path) as stream:
+        # A damaged pickle may ask for gigabytes in a few bytes.
+        with open_regular(path) as stream, limited_memory(MOST_BESIDES + 3 * Path(path).stat().st_size):
             return _ArrayUnpickler(stream, encoding="latin1").load()
     except Exception as error:  # a damaged pickle may break anything
         raise AssetError(f"{path} is not a pickle of plain numpy arrays ({cause(error)}): do not use it") from error

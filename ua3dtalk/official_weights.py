@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ua3dtalk.errors import AssetError
-from ua3dtalk.reading import limited_memory, open_regular
+from ua3dtalk.reading import MOST_BESIDES, limited_memory, open_regular
 from ua3dtalk.tensors import read_tensors
-
-MOST_BESIDES = 1 << 30  # bytes
 
 # Counters that torch wrote into state dicts from 0.4.1 on; inference does not read them.
 _COUNTER = "num_batches_tracked"

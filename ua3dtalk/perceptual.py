@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ua3dtalk.errors import AssetError
+from ua3dtalk.reading import MOST_BESIDES, limited_memory, open_regular, reading
 
 Trunk = Callable[[Tensor], list[Tensor]]
 Weights = dict[str, Tensor]
@@ -132,11 +133,11 @@ def _on(device: torch.device | None, weights: Weights) -> Weights:
 
 def load_weights(path: Path) -> Weights:
     """A state dict, read without running what a pickle may hold."""
-    try:
-        state: Weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise AssetError(f"{path} cannot be read as weights ({type(error).__name__}): fetch it again") from error
-    return state
+    # A damaged pickle may ask for gigabytes in a few bytes.
+    with reading(path, "fetch it again", AssetError, "weights"), open_regular(path) as file:
+        with limited_memory(MOST_BESIDES + 3 * path.stat().st_size):
+            state: Weights = torch.load(file, map_location="cpu", weights_only=True)
+        return state
 
 
 def lpips_heads(backbone: str, count: int) -> list[Tensor]:

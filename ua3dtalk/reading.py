@@ -33,6 +33,7 @@ DEEPEST = 50  # groups inside groups of a yaml
 # but where no frame shows a face all rows are alike.
 MOST_ARRAYS = 1 << 30
 MOST_RATIO = 20
+MOST_BESIDES = 1 << 30  # bytes that weights in a pickle may take beside thrice their file
 MOST_HEADER = 10_000  # bytes of an array's header, numpy's own limit
 CHUNK = 1 << 20
 MOST_WORDS = 300  # signs of a foreign error message
