@@ -38,6 +38,9 @@ try:
 except ConfigError as error:
     sys.exit(f"ua3dtalk: config: {error}")
 
+if workflow.is_main_process and (outside := [word for word in sys.argv if re.match(r"results/(.*/)?\.\.(/|$)", word)]):
+    sys.exit(f"ua3dtalk: {outside[0]}: leads out of results/; name what you want without ..")
+
 # Snakemake would say that no rule makes the file; what is missing is the actor.
 ASKED = {found[1] for word in sys.argv if (found := re.match(r"results/([^/.][^/]*)/", word))}
 if workflow.is_main_process and (unknown := sorted(ASKED - set(CONFIG.actors))):

@@ -100,3 +100,13 @@ def test_an_actor_of_older_settings_is_stale_and_a_new_one_unfinished(sheet: Wor
     }
     assert words == "2 of 3 actors unfinished, 1 of 3 actors stale"
     assert rows["nobody"]["reached"] == "" and float(rows["nobody"]["share"]) == 0
+
+
+@pytest.mark.parametrize("target", ["results/../x/metrics.json", "results/anna/../../x/metrics.json", "results/.."])
+def test_no_target_leads_out_of_the_results(sheet: Workflow, target: str) -> None:
+    done = sheet.snakemake("--cores", "2", "--", target)
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines()[-1] == (
+        f"ua3dtalk: {target}: leads out of results/; name what you want without .."
+    )
+    assert not (sheet.folder / "x").exists()
