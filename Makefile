@@ -10,7 +10,7 @@ SYSTEM_PACKAGES := libegl1 libgles2 libgl1 libglib2.0-0
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$each && break; done)
 
-.PHONY: install demo test bench unlock clean
+.PHONY: install demo test bench faults unlock clean
 
 install: $(STAMP)
 
@@ -38,6 +38,10 @@ bench: install
 	$(BIN)/python -m benchmarks.rasterise
 	$(BIN)/python -m benchmarks.fuse
 	@test ! -f results/May/model/fused.safetensors || $(BIN)/python -m benchmarks.render results/May
+
+# Every fault in every stage, as a table (docs/reliability.md).
+faults: install
+	$(BIN)/python -m benchmarks.faults
 
 # After a kill -9 on another machine of a shared file system, for who will not wait the four minutes.
 unlock: install

@@ -21,7 +21,7 @@ from ua3dtalk.errors import ConfigError
 from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States, digest, metric_weights, stages_of_views
 from ua3dtalk.sheet import read_sheet
 from ua3dtalk.settings import ACTOR_NAME
-from ua3dtalk.workflow import SYNC_NET, failures
+from ua3dtalk.workflow import SYNC_NET
 
 min_version("9.0")
 
@@ -105,4 +105,6 @@ include: "rules/report.smk"
 
 onerror:
     # Last, below what Snakemake says about its jobs.
-    atexit.register(lambda: print(*unfinished(), *failures(Path("results"), STARTED), sep="\n", file=sys.stderr))
+    atexit.register(
+        lambda: print(*unfinished(), *driver.last_words(Path("results"), STARTED), sep="\n", file=sys.stderr)
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,15 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# An editable install finds its own folder before any other; Python runs this file of the copy at its start.
-SITE = """
-import sys
-
-sys.meta_path[:] = [finder for finder in sys.meta_path if "Redirecting" not in type(finder).__name__]
-sys.path.insert(0, {folder!r})
-"""
-
-PARTS = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "profiles", "envs", "ua3dtalk", "native")
+from benchmarks.checkout import copy_checkout
 
 STUB = """
 import time
@@ -98,14 +89,7 @@ class Workflow:
 
 def copy_workflow(root: Path, folder: Path, stub: bool = True, real: Collection[str] = ()) -> Workflow:
     """The workflow of the checkout in an empty folder, with adapters, but those of `real`, that only write outputs."""
-    for part in PARTS:
-        source = root / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        elif source.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, folder / part)
-    (folder / "sitecustomize.py").write_text(SITE.format(folder=str(folder)))
+    copy_checkout(root, folder)
     if stub:
         stubs = [path for path in (folder / "workflow_scripts").glob("*.py") if path.stem not in real]
         for adapter in stubs:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
+import re
 import secrets
 import socket
 import threading
@@ -21,8 +23,9 @@ from pathlib import Path
 
 import psutil
 
-from ua3dtalk.workflow import atomic
+from ua3dtalk.workflow import STOPPED, atomic, failures, one_line
 
+_ERRORS_OF_DISKS = ("OSError", "PermissionError")
 RUN = "UA3DTALK_RUN"  # names the run's note to its jobs
 BEAT = 15.0  # s between two touches of the note
 SILENCE = 240.0  # s without one after which a run of another machine is dead; file servers tell times up to 60 s late
@@ -55,7 +58,53 @@ def enter(folder: Path | str = ".snakemake", unlock: bool = False) -> bool:
         return False
     threading.Thread(target=_beat, args=(own.resolve(),), name="beat", daemon=True).start()
     atexit.register(_leave, own.resolve())
+    living = [path for path, alive in others.items() if alive]
+    logging.getLogger("snakemake.logging").addFilter(lambda record: _in_one_line(record, living))
     return stale
+
+
+def last_words(results: Path, since: float) -> list[str]:
+    """What a run that failed says at its end: a line for each cause, as far as it was not said yet.
+
+    Args:
+        results: the folder of all actors.
+        since: time of the run's start, as `time.time` gives it.
+    """
+    return failures(results, since) or ([] if _said else [STOPPED])
+
+
+_said: set[str] = set()
+
+
+def _in_one_line(record: logging.LogRecord, living: list[Path]) -> bool:
+    """In place of Snakemake's paragraph on locks, which advises to remove them, and of its traceback of a disk that
+    is full or may not be written, one line with cause and remedy; each is said once."""
+    kind, text = getattr(record, "exception", ""), str(record.msg)
+    disk = re.search(r"\[Errno (\d+)\] ([^\n:]*)(?:: '([^'\n]*)')?", text) if kind in _ERRORS_OF_DISKS else None
+    if kind == "LockException":
+        names = [_name(note) for note in living]
+        line = (
+            f"another run ({', '.join(names)}) is making the same files: wait for its end, then run again"
+            if names
+            else "a run of another machine or user has locked the files that this one makes: "
+            "wait for its end; if it was killed: make unlock"
+        )
+    elif disk:
+        line = one_line(OSError(int(disk[1]), disk[2], disk[3]))
+    else:
+        return True
+    new = line not in _said
+    _said.add(line)
+    record.msg = f"ua3dtalk: {line}"
+    return new
+
+
+def _name(note: Path) -> str:
+    try:
+        process = json.loads(note.read_text())
+        return f"process {process['pid']} on {process['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "which has just ended"
 
 
 def let_jobs_import(folder: Path) -> None:

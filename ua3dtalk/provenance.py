@@ -43,8 +43,8 @@ PACKAGE = "ua3dtalk"
 NOT_PART_OF_A_RESULT = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
-        *("config", "config_errors", "actors", "sheet", "settings", "errors", "workflow", "driver", "provenance"),
-        *("assets", "asset_table", "large_graphs"),
+        *("config", "config_errors", "actors", "sheet", "settings", "errors", "workflow", "records", "driver"),
+        *("provenance", "assets", "asset_table", "large_graphs"),
     )
 )
 

@@ -8,11 +8,13 @@ import json
 import os
 import re
 import resource
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,10 +31,19 @@ Item = TypeVar("Item")
 
 RESULTS = Path("results")
 SYNC_NET = RESULTS / ".shared" / "sync_local.safetensors"  # what the pipeline measures lip sync with
+STOPPED = "ua3dtalk: stopped before its end, the jobs that ran have ended: run again to go on"  # though no job failed
 SYSTEM_PACKAGES = "libegl1 libgles2 libgl1 libglib2.0-0"  # what the wheels of mediapipe and OpenCV expect
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-SILENT = "ended without a message (stopped, or killed for memory)"
+SILENT = "was killed (by a person, or by the system for memory)"
+TERMINATED = "stopped by SIGTERM"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NO_WRITING = (errno.EROFS, errno.EACCES, errno.EPERM)
+# What Python, numpy, torch, OpenCV, OpenBLAS and the loader of shared objects say when there is no memory left.
+_NO_MEMORY = re.compile(
+    r"can('t|not) allocate memory|unable to allocate|insufficient memory|out of memory|bad_alloc"
+    r"|failed to map segment|can't start new thread|thread creation failed",
+    re.IGNORECASE,
+)
 
 
 def sha256_of(path: Path | str) -> str:
@@ -197,7 +208,8 @@ def job(snakemake: Any) -> Iterator[Job]:
     Args:
         snakemake: the object that Snakemake puts into a script.
     """
-    from ua3dtalk.driver import end_with_run  # which needs `atomic`
+    from ua3dtalk.driver import end_with_run  # which need `atomic`
+    from ua3dtalk.records import check_inputs, write_record
 
     actor = getattr(snakemake.wildcards, "actor", "")
     config = dict(snakemake.config)
@@ -215,16 +227,21 @@ def job(snakemake: Any) -> Iterator[Job]:
     # slower, while a quiet machine loses next to nothing.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     start = time.monotonic()
-    failure = ""
-    with _to_log(log, f"ua3dtalk: {actor + ' ' if actor else ''}{snakemake.rule}: "):
+    title = f"{actor + ' ' if actor else ''}{snakemake.rule}"
+    _begin_log(log, title, frame.state)
+    failure, spare = "", bytearray(2 << 20)
+    with _to_log(log, f"ua3dtalk: {title}: "), _heeding_sigterm():
         try:
             record.unlink(missing_ok=True)
             _remove_leftovers(outputs)
+            check_inputs(getattr(snakemake, "input", ()))
             yield frame
-            _write_record(record, frame, time.monotonic() - start, outputs)
+            write_record(record, _summary(frame, time.monotonic() - start), outputs)
         except BaseException as error:
+            del spare  # room to say that there is none
             failure = one_line(error, log)
-            traceback.print_exc()
+            with suppress(Exception):  # there may be no memory or no disk left to say more
+                traceback.print_exc()
     if failure:
         _end_log(log, failure)
         raise SystemExit(1)
@@ -238,21 +255,49 @@ def _results_of(output: Path) -> Path:
     return Path(*parts[: len(parts) - parts[::-1].index(RESULTS.name)])
 
 
+class _Terminated(BaseException):
+    """SIGTERM: of a queue whose time is over, of a machine that shuts down, or of a person."""
+
+
+@contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """End by an exception, so that temporary files are removed and the log says why."""
+
+    def terminate(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def one_line(error: BaseException, log: Path | str = "the log") -> str:
     """What the user reads: cause and fix, in one line."""
     text = " ".join(str(error).split())
     if isinstance(error, UserError):
         return text
-    if (isinstance(error, OSError) and error.errno in _NO_SPACE) or "No space left on device" in text:
-        place = getattr(error, "filename", None)
+    number = error.errno if isinstance(error, OSError) else None
+    place = getattr(error, "filename", None)
+    # soundfile's library does not pass on why a write failed.
+    unsaid = type(error).__name__ == "LibsndfileError" and "System error" in text
+    if number in _NO_SPACE or "No space left on device" in text or unsaid:
         return f"disk full{f' while writing {place}' if place else ''}: make room and run again, nothing is lost"
-    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+    if number in _NO_WRITING or "Read-only file system" in text:
+        return f"{place or 'results'} may not be written ({os.strerror(number or errno.EROFS)}): allow it and run again"
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or _NO_MEMORY.search(text):
         return "out of memory: give media.size a smaller value or run fewer jobs at a time (--cores)"
     if "cannot open shared object file" in text:
         library = text.split(":")[0]
         return f"a system library is missing ({library}): on Debian, apt-get install {SYSTEM_PACKAGES}"
     if isinstance(error, KeyboardInterrupt):
         return "stopped; run again to go on"
+    if isinstance(error, _Terminated):
+        return f"{TERMINATED} (a queue's time limit, a shutdown, a person): run again to go on"
     if isinstance(error, SystemExit):
         return f"ended early with {error.code!r} (a bug: see {log})"
     return f"{type(error).__name__}: {text or 'no message'} (a bug: see {log})"
@@ -307,22 +352,26 @@ def failures(results: Path, since: float) -> list[str]:
 
     ended = ended_jobs(since)
     touched = {log for log in results.glob("*/logs/**/*.log") if log.stat().st_mtime >= since}
-    told: dict[str, list[str]] = {}
-    silent: dict[str, list[str]] = {}
+    told: dict[str, dict[str, list[str]]] = {}
+    silent: dict[str, dict[str, list[str]]] = {}
     # A job that was ended before it could begin has left no log, or that of an earlier run.
     for log in sorted(touched | ended.keys()):
         if log.with_suffix(".json").exists():
             continue
         begun = log in touched and log.stat().st_size > 0
         cause = cause_of(log) if begun else ""
-        if not cause or (log in ended and cause.startswith(SILENT)):
-            cause = ended.get(log, f"{SILENT}: see {log}")
+        if not cause or (log in ended and cause.startswith((SILENT, TERMINATED))):
+            cause = ended.get(log, _silent_end(log))
         folder = log.relative_to(results).parts[0]
         actor = "" if folder.startswith(".") else f"{folder}: "
         kind = told if begun or log in ended else silent
-        kind.setdefault(folder, []).append(f"ua3dtalk: {actor}{log.stem} failed: {cause}")
+        kind.setdefault(actor, {}).setdefault(cause, []).append(log.stem)
     # Snakemake makes empty logs for the rest of a group that failed: they count only where nothing else tells.
-    return [line for folder in sorted(told | silent) for line in told.get(folder) or silent[folder]]
+    return [
+        f"ua3dtalk: {actor}{', '.join(jobs)} failed: {cause}"
+        for actor in sorted(told | silent)
+        for cause, jobs in (told.get(actor) or silent[actor]).items()
+    ]
 
 
 def cause_of(log: Path) -> str:
@@ -330,19 +379,34 @@ def cause_of(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     if lines and lines[-1].startswith("error: "):
         return lines[-1].removeprefix("error: ")
-    return f"{SILENT}: see {log}"
+    return _silent_end(log)
+
+
+def _silent_end(log: Path) -> str:
+    return f"{SILENT}: run again to go on; what it printed is in {log}"
+
+
+def _begin_log(log: Path, title: str, state: str) -> None:
+    """The log's first line: it holds the room on the disk that `_end_log` needs where there is no more."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"{title}, state {state}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+    except OSError as error:
+        with suppress(OSError):
+            log.unlink(missing_ok=True)
+        raise SystemExit(f"ua3dtalk: {title} failed: {one_line(error, log)}") from None
 
 
 @contextmanager
 def _to_log(log: Path, prefix: str) -> Iterator[None]:
     """Send standard output and error, those of C libraries too, into the log; remember the terminal for `say`."""
     global _terminal
-    log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     saved = [os.dup(1), os.dup(2)]
     streams = sys.stdout, sys.stderr
-    with log.open("w", buffering=1, errors="replace") as file, os.fdopen(os.dup(2), "w") as terminal:
+    file = log.open("a", buffering=1, errors="replace")
+    with os.fdopen(os.dup(2), "w") as terminal:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         sys.stdout = sys.stderr = file
@@ -355,15 +419,20 @@ def _to_log(log: Path, prefix: str) -> Iterator[None]:
             for number, copy in zip((1, 2), saved, strict=True):
                 os.dup2(copy, number)
                 os.close(copy)
+            with suppress(OSError):  # what a full disk has no room for
+                file.close()
 
 
 def _end_log(log: Path, failure: str) -> None:
-    """The line that `failures` looks for; onto the terminal where the disk has no room for it."""
+    """The line that `failures` looks for; in place of all others where the disk has no room for one more."""
+    line = f"error: {failure}\n"
     try:
         with log.open("a") as file:
-            file.write(f"error: {failure}\n")
+            file.write(line)
     except OSError:
-        print(f"ua3dtalk: {log.stem} failed: {failure}", file=sys.stderr, flush=True)
+        with log.open("r+") as file:
+            file.write(line)
+            file.truncate()
 
 
 def _remove_leftovers(outputs: list[Path]) -> None:
@@ -376,22 +445,13 @@ def _remove_leftovers(outputs: list[Path]) -> None:
                     path.unlink(missing_ok=True)
 
 
-def _write_record(record: Path, frame: Job, seconds: float, outputs: list[Path]) -> None:
+def _summary(frame: Job, seconds: float) -> dict[str, Any]:
+    """Of a job that has done its work, for its record."""
     kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    document = {
+    return {
         "rule": frame.rule,
         "actor": frame.actor,
         "state": frame.state,
         "seconds": round(seconds, 2),
         "peak_memory_mb": round(kilobytes / (1 << 20 if sys.platform == "darwin" else 1 << 10)),
-        "outputs": {str(path): _size(path) for path in outputs},
     }
-    with atomic(record) as temporary:
-        temporary.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
-    if path.is_dir():
-        return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())
-    return path.stat().st_size

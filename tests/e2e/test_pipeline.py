@@ -16,6 +16,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from workflow_copy import Workflow, copy_workflow
 
+from benchmarks.faults.__main__ import survive
+from benchmarks.faults.folder import Reference
 from ua3dtalk.provenance import STAGES, below
 from ua3dtalk.subject import ACTION_UNITS, SAMPLES_PER_FRAME, Region, Subject
 
@@ -203,3 +205,23 @@ def test_a_kill_in_the_middle_changes_nothing(finished: Workflow, tmp_path: Path
         assert all(torch.equal(tensor, resumed[name]) for name, tensor in straight.items()), model
     left = [path for path in (again.folder / MAY).rglob(".*") if path.name != ".snakemake_timestamp"]
     assert not left, "temporary files and checkpoints are gone"
+
+
+@pytest.mark.parametrize(
+    ("stage", "fault", "line"),
+    [
+        ("sound", "terminate_job", "ua3dtalk: May: sound failed: stopped by SIGTERM "),
+        ("speech", "two_drivers", "ua3dtalk: another run (process "),
+        ("layers", "flipped", "ua3dtalk: May: layers failed: results/May/"),
+        ("train_mouth", "checkpoint_flipped", "ua3dtalk: May: train_mouth failed: was killed "),
+        ("train_fuse", "nan_batch", "ua3dtalk: May: train_fuse failed: training broke at iteration "),
+    ],
+)
+def test_a_fault_is_one_line_and_changes_nothing(
+    finished: Workflow, tmp_path: Path, stage: str, fault: str, line: str
+) -> None:
+    """A part of the table of docs/reliability.md."""
+    reference = Reference(finished.folder)
+    found = survive(reference, tmp_path / "copy", reference.stages[stage], fault)
+    assert found["survived"], found["why"]
+    assert found["lines"][0].startswith(line)

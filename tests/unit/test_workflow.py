@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import os
+import re
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
+import soundfile
 
 from ua3dtalk import driver, workflow
 from ua3dtalk.config import Config
@@ -57,6 +63,7 @@ def test_a_job_knows_its_settings_and_leaves_a_record(snakemake: SimpleNamespace
     record = json.loads(LOG.with_suffix(".json").read_text())
     assert record["state"] == "abc"
     assert record["outputs"] == {"results/May/clips.json": 2}
+    assert record["sha256"] == {"results/May/clips.json": hashlib.sha256(b"{}").hexdigest()}
     assert record["peak_memory_mb"] > 10
 
 
@@ -73,7 +80,9 @@ def test_what_a_c_library_prints_is_in_the_log_too(snakemake: SimpleNamespace) -
         print("from python")
         os.write(1, b"from C, out\n")
         os.write(2, b"from C, err\n")
-    assert LOG.read_text().splitlines() == ["from python", "from C, out", "from C, err"]
+    first, *others = LOG.read_text().splitlines()
+    assert re.fullmatch(r"May decode, state abc, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", first)
+    assert others == ["from python", "from C, out", "from C, err"]
 
 
 def test_progress_reaches_log_and_terminal(snakemake: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +99,12 @@ def test_progress_reaches_log_and_terminal(snakemake: SimpleNamespace, capfd: py
         (InputError("a.mp4 has no face: choose another\nclip"), "a.mp4 has no face: choose another clip"),
         (OSError(28, "No space left on device", "x.npy"), "disk full while writing x.npy: make room and run again,"),
         (RuntimeError("write failed: No space left on device"), "disk full: make room and run again"),
+        (OSError(30, "Read-only file system", "x.npy"), "x.npy may not be written (Read-only file system): allow it"),
+        (soundfile.LibsndfileError(2), "disk full: make room and run again"),
         (MemoryError(), "out of memory: "),
+        (OSError(12, "Cannot allocate memory"), "out of memory: "),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"), "out of memory: "),
+        (ImportError("libx.so: failed to map segment from shared object"), "out of memory: "),
         (KeyboardInterrupt(), "stopped; run again to go on"),
         (SystemExit(3), "ended early with 3 (a bug: see "),
         (KeyError("x"), "KeyError: 'x' (a bug: see results/May/logs/decode.log)"),
@@ -105,7 +119,7 @@ def test_an_error_is_the_last_line_of_the_log(
         raise error
     assert end.value.code == 1
     lines = LOG.read_text().splitlines()
-    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[1] == "Traceback (most recent call last):"
     assert lines[-1].startswith(f"error: {line}")
     assert capfd.readouterr() == ("", "")
     assert failures(Path("results"), started) == [f"ua3dtalk: May: decode failed: {lines[-1][7:]}"]
@@ -115,9 +129,59 @@ def test_a_job_that_was_killed_is_named(snakemake: SimpleNamespace) -> None:
     LOG.parent.mkdir(parents=True)
     LOG.write_text("frames: 3/9\n")
     assert failures(Path("results"), 0) == [
-        f"ua3dtalk: May: decode failed: ended without a message (stopped, or killed for memory): see {LOG}"
+        "ua3dtalk: May: decode failed: was killed (by a person, or by the system for memory): run again to go on; "
+        f"what it printed is in {LOG}"
     ]
     assert failures(Path("results"), time.time() + 9) == []
+
+
+def test_jobs_that_failed_for_the_same_cause_share_a_line(snakemake: SimpleNamespace) -> None:
+    LOG.parent.mkdir(parents=True)
+    for stage, cause in {"landmarks": "x is broken", "regions": "x is broken", "sound": "no sound"}.items():
+        LOG.with_stem(stage).write_text(f"...\nerror: {cause}\n")
+    assert failures(Path("results"), 0) == [
+        "ua3dtalk: May: landmarks, regions failed: x is broken",
+        "ua3dtalk: May: sound failed: no sound",
+    ]
+
+
+def test_a_job_that_is_terminated_says_so_and_cleans_up(snakemake: SimpleNamespace) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end, job(snakemake), atomic("results/May/clips.json") as half:
+        half.write_text("{")
+        signal.raise_signal(signal.SIGTERM)
+    assert end.value.code == 1
+    assert LOG.read_text().splitlines()[-1].startswith("error: stopped by SIGTERM ")
+    assert [path.name for path in LOG.parents[1].iterdir()] == ["logs"]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_log_that_cannot_be_written_is_one_line(snakemake: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, text: str) -> None:
+        raise OSError(30, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(SystemExit) as end, job(snakemake):
+        raise AssertionError("the stage must not begin")
+    assert end.value.code == (
+        f"ua3dtalk: May decode failed: {LOG} may not be written (Read-only file system): allow it and run again"
+    )
+
+
+def test_a_log_without_room_for_one_more_line_holds_the_cause_alone(
+    snakemake: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Path.open
+
+    def full(self: Path, mode: str = "r", **options: Any) -> Any:
+        if mode == "a" and "buffering" not in options:
+            raise OSError(28, "No space left on device")
+        return usual(self, mode, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(SystemExit), job(snakemake):
+        raise OSError(28, "No space left on device", "x.npy")
+    assert LOG.read_text() == "error: disk full while writing x.npy: make room and run again, nothing is lost\n"
 
 
 def test_a_job_that_succeeds_is_no_failure(snakemake: SimpleNamespace) -> None:
@@ -221,6 +285,62 @@ def test_the_lock_of_a_living_or_unknown_run_stays(tmp_path: Path) -> None:
     assert lock.exists()
     other.kill()
     other.wait()
+
+
+@pytest.fixture
+def snakemakes_logger(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    """As a run finds it that has just begun."""
+    logger = logging.getLogger("snakemake.logging")
+    monkeypatch.setattr(logger, "filters", [])
+    monkeypatch.setattr(driver, "_said", set())
+    return logger
+
+
+def test_who_holds_the_lock_is_said_in_one_line(
+    tmp_path: Path, snakemakes_logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = run_python(RUN, tmp_path)
+    assert other.stdout is not None and other.stdout.readline() == "False\n"
+    driver.enter(tmp_path)
+    snakemakes_logger.error("LockException:\nError: Directory ...", extra={"exception": "LockException"})
+    snakemakes_logger.error("MissingInputException:\nno", extra={"exception": "MissingInputException"})
+    other.kill()
+    other.wait()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"ua3dtalk: another run (process {other.pid} on {socket.gethostname()}) is making the same files: "
+        "wait for its end, then run again",
+        "MissingInputException:\nno",
+    ]
+    assert driver.last_words(tmp_path, 0) == []
+
+
+def test_a_lock_of_nobody_known_is_one_line_too(
+    tmp_path: Path, snakemakes_logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver.enter(tmp_path)
+    snakemakes_logger.error("LockException:\nError: Directory ...", extra={"exception": "LockException"})
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("ua3dtalk: a run of another machine or user has locked the files ")
+    assert "make unlock" in line and "\n" not in line
+
+
+TRACE = "OSError:\n[Errno {}\n  File x\nOSError: [Errno {}\n"
+
+
+def test_what_snakemake_says_of_a_disk_is_said_once_and_in_one_line(
+    tmp_path: Path, snakemakes_logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver.enter(tmp_path)
+    assert driver.last_words(tmp_path, 0) == [workflow.STOPPED]
+    for text in ("30] Read-only file system: 'results/May/a.npz'", "30] Read-only file system: 'results/May/a.npz'"):
+        snakemakes_logger.error(TRACE.format(text, text), extra={"exception": "OSError"})
+    text = "28] No space left on device"
+    snakemakes_logger.error(TRACE.format(text, text), extra={"exception": "OSError"})
+    assert [record.getMessage() for record in caplog.records] == [
+        "ua3dtalk: results/May/a.npz may not be written (Read-only file system): allow it and run again",
+        "ua3dtalk: disk full: make room and run again, nothing is lost",
+    ]
+    assert driver.last_words(tmp_path, 0) == []
 
 
 CHILD = "import time; from ua3dtalk.driver import end_with_run; time.sleep({}); end_with_run(0.05); time.sleep(60)"

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ua3dtalk.errors import DataError
 from ua3dtalk.field.branch import Edits, PositionParts
 from ua3dtalk.field.uncertain import UncertainParts
 from ua3dtalk.perceptual import PerceptualDistance
@@ -22,6 +21,7 @@ from ua3dtalk.splat.camera import Camera
 from ua3dtalk.splat.cloud import Cloud
 from ua3dtalk.splat.densify import Densifier
 from ua3dtalk.subject import FPS
+from ua3dtalk.training.checkpoint import broken
 from ua3dtalk.training.objectives import motion_size, perceptual_patch, photometric, residual_likelihood
 from ua3dtalk.training.poses import PoseCorrections
 from ua3dtalk.training.schedule import linear, log_linear, net_factor
@@ -142,10 +142,7 @@ class BranchTrainer:
         loss = loss + self._perceived(picture, example.target)
         value = float(loss.detach())
         if not np.isfinite(value):
-            raise DataError(
-                f"training broke at iteration {self.iteration} (the loss is {value}): "
-                "delete the stage's checkpoint and run again, or lower training rates"
-            )
+            raise broken(self.iteration, f"the loss is {value}")
         loss.backward()
         self._update(layer, example)
         self.iteration += 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from ua3dtalk.rendering.compose import LEAST_VARIANCE
 from ua3dtalk.rendering.controls import ControlTrack
 from ua3dtalk.rendering.head import Head, TrainedBranch
 from ua3dtalk.rendering.renderer import HeadRenderer
+from ua3dtalk.training.checkpoint import broken
 from ua3dtalk.training.frames import Frames
 from ua3dtalk.training.objectives import residual_likelihood
 from ua3dtalk.training.settings import TrainingSettings
@@ -31,7 +34,7 @@ class DoubtTrainer:
     """
 
     def __init__(self, head: Head, controls: ControlTrack, frames: Frames, settings: TrainingSettings) -> None:
-        self.controls, self.frames = controls, frames
+        self.controls, self.frames, self.iteration = controls, frames, 0
         self.head = replace(
             head,
             face=_doubting(head.face),
@@ -45,6 +48,7 @@ class DoubtTrainer:
             confidence += list(branch.net.uncertain.confidence.requires_grad_().parameters())
             places.append(branch.doubt)
         rate = settings.fuse.doubt_rate
+        self._trained = [*confidence, *places]
         self._optimiser = torch.optim.Adam([{"params": confidence, "lr": rate}, {"params": places, "lr": 10 * rate}])
 
     def _backdrop_variance(self, renderer: HeadRenderer) -> Tensor:
@@ -58,7 +62,11 @@ class DoubtTrainer:
         return (total / weight.clamp_min(1)).clamp_min(LEAST_VARIANCE)
 
     def step(self, frame: int) -> float:
-        """One step on a training frame; returns the likelihood's loss."""
+        """One step on a training frame; returns the likelihood's loss.
+
+        Raises:
+            DataError: it is not a number.
+        """
         controls, camera = self.controls(frame), self.frames.camera(frame)
         window = self.frames.head_window(frame, 0)
         picture = self._renderer(camera, controls, self.frames.backdrop(frame))
@@ -66,10 +74,30 @@ class DoubtTrainer:
         variance = self._renderer.variance(camera, controls)
         here = (window.rows, window.columns)
         loss = residual_likelihood(residual[here], variance[here])
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise broken(self.iteration, f"the loss of the doubt is {value}")
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()
-        return float(loss.detach())
+        self.iteration += 1
+        return value
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run needs to go on."""
+        return {
+            "iteration": self.iteration,
+            "trained": [value.detach() for value in self._trained],
+            "optimiser": self._optimiser.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.iteration = state["iteration"]
+        with torch.no_grad():
+            for value, saved in zip(self._trained, state["trained"], strict=True):
+                value.copy_(saved)
+        self._optimiser.load_state_dict(state["optimiser"])
 
 
 def _doubting(branch: TrainedBranch) -> TrainedBranch:

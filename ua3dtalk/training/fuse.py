@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ua3dtalk.errors import DataError
 from ua3dtalk.perceptual import PerceptualDistance
 from ua3dtalk.rendering.compose import compose, draw
 from ua3dtalk.rendering.controls import ControlTrack
 from ua3dtalk.rendering.head import Head, TrainedBranch
+from ua3dtalk.training.checkpoint import broken
 from ua3dtalk.training.frames import Frames
 from ua3dtalk.training.objectives import perceptual_patch, photometric
 from ua3dtalk.training.settings import TrainingSettings
@@ -82,7 +82,7 @@ class FuseTrainer:
             loss = loss + self.settings.fuse.perceptual_weight * patch
         value = float(loss.detach())
         if not np.isfinite(value):
-            raise DataError(f"training broke at iteration {self.iteration} of the fuse stage: the loss is {value}")
+            raise broken(self.iteration, f"the loss is {value}")
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()

@@ -178,25 +178,28 @@ def train_fuse(
         if saved.due():
             saved.save({**trainer.state_dict(), "curve": curve.to_list()})
     if head.uncertain and settings.beliefs is not None and settings.beliefs.doubt_weight > 0:
-        head = _with_doubt(subject, trainer, settings, seed, device)
+        doubt = _doubt_trainer(subject, trainer, settings, device)
+        if content is not None and "doubt" in content:
+            doubt.load_state_dict(content["doubt"])
+        for iteration in progress(range(doubt.iteration, settings.fuse.doubt_iterations), "train doubt"):
+            doubt.step(train.any(np.random.default_rng((seed, iteration, 3))))
+            if saved.due():
+                saved.save({**trainer.state_dict(), "curve": curve.to_list(), "doubt": doubt.state_dict()})
+        head = doubt.head
     save_head(head, out, state)
     curve.write(losses, state)
     fuse_picture(subject, trainer, curve, picture)
     saved.remove()
 
 
-def _with_doubt(
-    subject: Subject, trainer: FuseTrainer, settings: TrainingSettings, seed: int, device: torch.device
-) -> Head:
-    """The head with what its beliefs' variance means in pixels, from training frames driven as new speech would."""
-    head, views = trainer.head, settings.views
-    track = heard(subject, head.reader, views, subject.expression.action_units)
+def _doubt_trainer(
+    subject: Subject, trainer: FuseTrainer, settings: TrainingSettings, device: torch.device
+) -> DoubtTrainer:
+    """Fits what the beliefs' variance means in pixels, on training frames driven as new speech would drive them."""
+    head = trainer.head
+    track = heard(subject, head.reader, settings.views, subject.expression.action_units)
     controls = ControlTrack(subject, track, settings.audio.free_code > 0, device)
-    doubt = DoubtTrainer(head, controls, trainer.frames, settings)
-    train = curriculum_of(subject)
-    for iteration in progress(range(settings.fuse.doubt_iterations), "train doubt"):
-        doubt.step(train.any(np.random.default_rng((seed, iteration, 3))))
-    return doubt.head
+    return DoubtTrainer(head, controls, trainer.frames, settings)
 
 
 def _controls(
