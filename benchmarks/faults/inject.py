@@ -25,8 +25,10 @@ from benchmarks.faults.folder import METRICS, Ended, Folder, Reference, Stage
 
 # Arrays of the bundle that stages learn from; others are for people to read.
 LEARNED_FROM = frozenset(
-    ("points", "blendshapes", "K", "world_to_camera", "neutral", "coefficients", "action_units", "mouth_opening")
-    + ("features", "mel", "expression", "lip_expression", "voice_style", "mixed", "embedding", "probabilities")
+    (
+        *("points", "blendshapes", "K", "world_to_camera", "neutral", "coefficients", "action_units", "mouth_opening"),
+        *("features", "mel", "expression", "lip_expression", "voice_style", "mixed", "embedding", "probabilities"),
+    )
 )
 PATIENCE = 600.0  # seconds until a stage has to have begun
 
