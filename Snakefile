@@ -14,13 +14,14 @@ from snakemake.utils import min_version
 
 import ua3dtalk
 from ua3dtalk import driver, large_graphs, needs
-from ua3dtalk.asset_table import ASSETS, FOLDERS
 from ua3dtalk.actors import BUILTIN_EMOTIONS
+from ua3dtalk.asset_table import ASSETS, FOLDERS
+from ua3dtalk.code_digest import digest
 from ua3dtalk.config import load_config, preset_names
 from ua3dtalk.errors import ConfigError
-from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States, digest, metric_weights, stages_of_views
-from ua3dtalk.sheet import read_sheet
+from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, States, metric_weights, stages_of_views
 from ua3dtalk.settings import ACTOR_NAME
+from ua3dtalk.sheet import read_sheet
 from ua3dtalk.workflow import SYNC_NET
 
 min_version("9.0")

@@ -29,8 +29,8 @@ import psutil
 
 from ua3dtalk.media.audio import read_audio
 from ua3dtalk.media.encode import write_video
+from ua3dtalk.outcomes import cost
 from ua3dtalk.subject import AUDIO_RATE, FPS
-from ua3dtalk.workflow import cost
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = re.compile(r"\.snakemake/scripts/[^.]+\.(\w+)\.py$")

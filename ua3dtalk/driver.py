@@ -23,7 +23,8 @@ from pathlib import Path
 
 import psutil
 
-from ua3dtalk.workflow import STOPPED, atomic, failures, one_line
+from ua3dtalk.outcomes import failures
+from ua3dtalk.workflow import STOPPED, atomic, one_line
 
 _ERRORS_OF_DISKS = ("OSError", "PermissionError")
 RUN = "UA3DTALK_RUN"  # names the run's note to its jobs

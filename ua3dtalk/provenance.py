@@ -16,14 +16,7 @@ The state is written into every result.
 
 from __future__ import annotations
 
-import ast
-import atexit
-import hashlib
-import json
-import os
-import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -32,27 +25,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from ua3dtalk.asset_table import ASSETS, FOLDERS
+from ua3dtalk.code_digest import code_digest, digest, read_module
 from ua3dtalk.config import Config
-from ua3dtalk.reading import is_regular
-from ua3dtalk.workflow import atomic
-
-PACKAGE = "ua3dtalk"
-
-# How settings are checked, how lines are logged and how weights are fetched changes no result: the values of the
-# settings and the content of the weights are hashed themselves.
-NOT_PART_OF_A_RESULT = frozenset(
-    f"{PACKAGE}.{name}"
-    for name in (
-        *("config", "config_errors", "actors", "sheet", "settings", "errors", "workflow", "records", "driver"),
-        *("provenance", "assets", "asset_table", "large_graphs"),
-    )
-)
+from ua3dtalk.records import FileDigests
 
 # Settings that choose where and how loud the work is done and what is kept of it, at whatever depth they stand.
 UNTRACKED = frozenset({"device", "rasteriser", "threads", "checkpoint_seconds", "keep_frames"})
-
-
-REMEMBER_SECONDS = 10  # a run that is killed while it reads clips reads again what these took
 
 
 @dataclass(frozen=True)
@@ -277,7 +255,7 @@ class States:
         """Hash of the adapter's code; train_mouth and train_face share train_branch.py."""
         name = "train_branch" if stage in ("train_mouth", "train_face") else stage
         path = self.scripts / f"{name}.py"
-        return _read_module(path)[0] if path.exists() else ""
+        return read_module(path)[0] if path.exists() else ""
 
     def content(self, path: str) -> str:
         """sha256 of a file that the config names; empty where there is none."""
@@ -286,12 +264,6 @@ class States:
     @cached_property
     def _digests(self) -> FileDigests:
         return FileDigests(self.folder / "results" / ".digests.json")
-
-
-def digest(value: Any) -> str:
-    """Sixteen hex digits of anything that JSON can hold; the order of keys does not matter."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def settings_of(settings: BaseModel, without: Iterable[str] = ()) -> dict[str, Any]:
@@ -314,148 +286,3 @@ def _asset_sha256(name: str) -> str:
     """Content of a weight, or of the parts of a folder of weights."""
     known = {asset.name: asset.sha256 for asset in ASSETS}
     return " ".join(known[part] for part in FOLDERS.get(name, (name,)))
-
-
-@cache
-def code_digest(root: Path, module: str) -> str:
-    """Hash of the code of `module` and of every module of the package that it reaches by imports.
-
-    Args:
-        root: folder that holds the package.
-        module: dotted name.
-    """
-    modules = closure(root, module)
-    sources: dict[str, str] = {name: _read_module(path)[0] for name, path in modules.items()}
-    for folder in {path.parent / "data" for path in modules.values()}:
-        sources |= _files(folder, root)
-    if f"{PACKAGE}.native" in modules:
-        sources |= _files(root / "native", root)
-    return digest(sources)
-
-
-def closure(root: Path, module: str) -> dict[str, Path]:
-    """Modules that running `module` may run: itself, its packages, and theirs, by name."""
-    found: dict[str, Path] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        path = _module_path(root, name)
-        if path is None or name in found or name in NOT_PART_OF_A_RESULT:
-            continue
-        found[name] = path
-        waiting.extend(name.rsplit(".", 1)[:1])
-        waiting.extend(_absolute(name, path, imported) for imported in _read_module(path)[1])
-    return found
-
-
-def _module_path(root: Path, name: str) -> Path | None:
-    if name.split(".")[0] != PACKAGE:
-        return None
-    base = root.joinpath(*name.split("."))
-    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
-
-
-def _absolute(module: str, path: Path, imported: str) -> str:
-    """`..camera` inside a module as a full name; full names as they are."""
-    dots = len(imported) - len(imported.lstrip("."))
-    if not dots:
-        return imported
-    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    return ".".join([*package[: len(package) - dots + 1], imported[dots:]]).rstrip(".")
-
-
-@cache
-def _read_module(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Hash of a module's code, and the names that it may import."""
-    tree = ast.parse(path.read_bytes(), filename=str(path))
-    return digest(normalised(tree)), tuple(_imported(tree))
-
-
-def _imported(tree: ast.Module) -> Iterable[str]:
-    """Names of imported things, full or with leading dots; `from a import b` gives a and a.b."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = "." * node.level + (node.module or "")
-            yield base
-            separator = "." if node.module else ""
-            yield from (f"{base}{separator}{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(PACKAGE + "."):
-            yield node.value  # importlib.import_module("ua3dtalk.splat.native")
-
-
-def normalised(tree: ast.AST) -> str:
-    """A syntax tree as text without positions, comments and docstrings.
-
-    Empty fields are left out: Python's versions differ in which of them exist.
-    """
-    parts: list[str] = []
-    _normalise(tree, parts)
-    return " ".join(parts)
-
-
-def _normalise(node: Any, parts: list[str]) -> None:
-    if isinstance(node, ast.AST):
-        parts.append(f"({type(node).__name__}")
-        for name in node._fields:
-            value = getattr(node, name, None)
-            if value is not None and value != [] and name != "ctx":
-                parts.append(name)
-                _normalise(value, parts)
-        parts.append(")")
-    elif isinstance(node, list):
-        for item in node:
-            if not _is_docstring(item):
-                _normalise(item, parts)
-        parts.append(";")
-    else:
-        parts.append(repr(node))
-
-
-def _is_docstring(node: Any) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _files(folder: Path, root: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-
-
-class FileDigests:
-    """sha256 of large files, remembered by size and time of change so that a clip is read once."""
-
-    def __init__(self, memory: Path) -> None:
-        self.memory = memory
-        try:
-            self.known: dict[str, list[Any]] = json.loads(memory.read_text())
-        except (OSError, ValueError):
-            self.known = {}
-        self._written = float(-REMEMBER_SECONDS)
-        self._news = False
-
-    def of(self, path: Path) -> str:
-        """sha256 of the file, empty where there is none (its stage says so when it runs)."""
-        if not is_regular(path):  # nor a pipe, which would be waited on
-            return ""
-        status = path.stat()
-        key = [status.st_size, status.st_ctime_ns, status.st_ino]  # unlike mtime, ctime cannot be set back
-        entry = self.known.get(str(path))
-        if entry is None or entry[:3] != key:
-            with path.open("rb") as file:
-                entry = [*key, hashlib.file_digest(file, "sha256").hexdigest()]
-            self.known[str(path)] = entry
-            if not self._news:
-                atexit.register(self._remember)
-            self._news = True
-            if time.monotonic() > self._written + REMEMBER_SECONDS:
-                self._remember()
-        return str(entry[3])
-
-    def _remember(self) -> None:
-        """Write what is known; rarely, since of a thousand clips it is long."""
-        self._written = time.monotonic()
-        if not os.access(self.memory.parent if self.memory.parent.exists() else self.memory.parent.parent, os.W_OK):
-            return
-        with suppress(OSError), atomic(self.memory) as temporary:  # a full disk is the jobs' to tell of
-            temporary.write_text(json.dumps(self.known, indent=1))

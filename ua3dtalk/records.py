@@ -6,16 +6,22 @@ holds the size and sha256 of what it wrote, and each job compares its inputs wit
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
+import os
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ua3dtalk.errors import DataError
+from ua3dtalk.reading import is_regular
 from ua3dtalk.workflow import RESULTS, atomic, sha256_of
 
 READ_ALWAYS = 64 << 20  # bytes: a larger file is read again only if the file system says that it was written or copied
+REMEMBER_SECONDS = 10  # a run that is killed while it reads clips reads again what these took
 _OF_SNAKEMAKE = ".snakemake_timestamp"  # which it puts into folders when their job has ended
 
 
@@ -79,8 +85,6 @@ def _compare(path: Path, record: Path, content: dict[str, Any]) -> None:
 def _digest_again(path: Path, logs: Path, size: int) -> str:
     if size <= READ_ALWAYS or path.is_dir():
         return digest_of(path)
-    from ua3dtalk.provenance import FileDigests  # which few jobs need
-
     return FileDigests(logs / ".digests.json").of(path)
 
 
@@ -101,3 +105,42 @@ def digest_of(path: Path) -> str:
 
 def _inside(folder: Path) -> list[Path]:
     return sorted(inner for inner in folder.rglob("*") if inner.is_file() and inner.name != _OF_SNAKEMAKE)
+
+
+class FileDigests:
+    """sha256 of large files, remembered by size and time of change so that a clip is read once."""
+
+    def __init__(self, memory: Path) -> None:
+        self.memory = memory
+        try:
+            self.known: dict[str, list[Any]] = json.loads(memory.read_text())
+        except (OSError, ValueError):
+            self.known = {}
+        self._written = float(-REMEMBER_SECONDS)
+        self._news = False
+
+    def of(self, path: Path) -> str:
+        """sha256 of the file, empty where there is none (its stage says so when it runs)."""
+        if not is_regular(path):  # nor a pipe, which would be waited on
+            return ""
+        status = path.stat()
+        key = [status.st_size, status.st_ctime_ns, status.st_ino]  # unlike mtime, ctime cannot be set back
+        entry = self.known.get(str(path))
+        if entry is None or entry[:3] != key:
+            with path.open("rb") as file:
+                entry = [*key, hashlib.file_digest(file, "sha256").hexdigest()]
+            self.known[str(path)] = entry
+            if not self._news:
+                atexit.register(self._remember)
+            self._news = True
+            if time.monotonic() > self._written + REMEMBER_SECONDS:
+                self._remember()
+        return str(entry[3])
+
+    def _remember(self) -> None:
+        """Write what is known; rarely, since of a thousand clips it is long."""
+        self._written = time.monotonic()
+        if not os.access(self.memory.parent if self.memory.parent.exists() else self.memory.parent.parent, os.W_OK):
+            return
+        with suppress(OSError), atomic(self.memory) as temporary:  # a full disk is the jobs' to tell of
+            temporary.write_text(json.dumps(self.known, indent=1))

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ua3dtalk.workflow import cost, job
+from ua3dtalk.outcomes import cost
+from ua3dtalk.workflow import job
 
 with job(snakemake) as run:
     from ua3dtalk.metrics.report import write_metrics

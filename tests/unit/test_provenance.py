@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from ua3dtalk import code_digest as code
 from ua3dtalk import config, provenance
+from ua3dtalk.code_digest import digest, normalised
 from ua3dtalk.config import load_config
 from ua3dtalk.errors import ConfigError
-from ua3dtalk.provenance import STAGES, FileDigests, Stage, States, digest, normalised, settings_of
+from ua3dtalk.provenance import STAGES, Stage, States, settings_of
+from ua3dtalk.records import FileDigests
 from ua3dtalk.settings import Settings
 
 
@@ -41,15 +44,15 @@ def package(tmp_path: Path) -> Path:
 
 
 def code_digest(root: Path, module: str) -> str:
-    provenance._read_module.cache_clear()
-    provenance.code_digest.cache_clear()
-    return provenance.code_digest(root, f"ua3dtalk.room.{module}")
+    code.read_module.cache_clear()
+    code.code_digest.cache_clear()
+    return code.code_digest(root, f"ua3dtalk.room.{module}")
 
 
 def test_the_closure_follows_every_kind_of_import_and_stops_at_the_house(package: Path) -> None:
-    names = {name.removeprefix("ua3dtalk.room.") for name in provenance.closure(package, "ua3dtalk.room.a")}
+    names = {name.removeprefix("ua3dtalk.room.") for name in code.closure(package, "ua3dtalk.room.a")}
     assert names == {"ua3dtalk", "ua3dtalk.room", "a", "b", "c"}
-    assert "ua3dtalk.room.c" in provenance.closure(package, "ua3dtalk.room.d")
+    assert "ua3dtalk.room.c" in code.closure(package, "ua3dtalk.room.d")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ua3dtalk.outcomes import failures
 from ua3dtalk.slurm import ended_jobs
-from ua3dtalk.workflow import failures
 
 PRINTED = """
 rule locate:

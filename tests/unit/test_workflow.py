@@ -24,7 +24,8 @@ import soundfile
 from ua3dtalk import driver, workflow
 from ua3dtalk.config import Config
 from ua3dtalk.errors import InputError
-from ua3dtalk.workflow import atomic, failures, job, one_line, progress
+from ua3dtalk.outcomes import cost, failures
+from ua3dtalk.workflow import atomic, job, one_line, progress
 
 
 @pytest.fixture(autouse=True)
@@ -233,7 +234,7 @@ def test_cost_reads_the_benchmarks(tmp_path: Path) -> None:
         path.write_text(f"s\th:m:s\tmax_rss\n{row}\n")
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/landmarks.json").write_text('{"peak_memory_mb": 200}')
-    assert workflow.cost(tmp_path) == {
+    assert cost(tmp_path) == {
         "stages": {
             "decode": {"seconds": 2.0, "peak_memory_mb": 132},
             "landmarks": {"seconds": 0.5, "peak_memory_mb": 200},

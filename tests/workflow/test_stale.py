@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from workflow_copy import Workflow
 
-from ua3dtalk.provenance import STAGES, below, closure
+from ua3dtalk.code_digest import closure
+from ua3dtalk.provenance import STAGES, below
 
 ACTORS = ("May", "anna")
 ALL = frozenset(STAGES)

@@ -12,10 +12,10 @@ from typing import Any
 
 from ua3dtalk import __version__
 from ua3dtalk.asset_table import ASSETS, FOLDERS
+from ua3dtalk.outcomes import cost
 from ua3dtalk.provenance import PERCEPTUAL_WEIGHTS, STAGES, metric_weights
 from ua3dtalk.settings import MetricsSettings
 from ua3dtalk.subject import FPS, Subject
-from ua3dtalk.workflow import cost
 
 # What the figures may depend on.
 PACKAGES = (

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ua3dtalk.outcomes import cause_of, cost
 from ua3dtalk.provenance import States, below
 from ua3dtalk.report.figures import in_order, reading_of
 from ua3dtalk.report.page import write_page
 from ua3dtalk.subject import FPS
-from ua3dtalk.workflow import atomic, cause_of, cost
+from ua3dtalk.workflow import atomic
 
 # What an actor is, the worst first.
 FAILED, UNFINISHED, STALE, DONE = STATUSES = ("failed", "unfinished", "stale", "done")
