@@ -20,7 +20,7 @@ CONFIG = ["budget=tiny", "training={checkpoint_seconds: 0.1}"]
 LAST = "results/May/report.html"
 METRICS = "results/May/metrics.json"
 LARGE = 1 << 20  # bytes from which a file is linked instead of copied: all of those are replaced, never written into
-UNSTEADY = ("speed", "cost")  # of metrics.json: what the run took
+UNSTEADY = ("speed", "cost")  # of metrics.json and renders/test.json: what the run took
 # Ours; what a job tells of its progress is left out.
 _LINES = re.compile(
     r"^ua3dtalk: (?:.* failed: |another run|the run before|stopped|config: |disk full|.* may not be written).*$",
@@ -186,7 +186,7 @@ def _same(one: Path, other: Path) -> bool:
         return True
     if one.suffix == ".safetensors":
         return _same_tensors(one, other)
-    if one.name != "metrics.json":
+    if one.name not in ("metrics.json", "test.json"):
         return False
     documents = [json.loads(path.read_text()) for path in (one, other)]
     return len({json.dumps({k: v for k, v in each.items() if k not in UNSTEADY}) for each in documents}) == 1
