@@ -64,7 +64,12 @@ def run_again(reference: Reference, folder: Folder, stage: Stage, fault: str) ->
     if "Traceback" in again.error or len(again.lines) != (1 if fault == "kill_driver" else 0):
         raise NotSurvived(f"the second run said {again.lines}: {again.error[-1500:]}")
     stages = reference.below(stage) if whole else [stage]
-    others = [name for each in stages if each.name != "report" for name in reference.differences(folder, each)]
+    others = [
+        name
+        for each in stages
+        if each.name not in ("report", "summary")
+        for name in reference.differences(folder, each)
+    ]
     if others:
         raise NotSurvived(f"other results: {', '.join(others)}")
     left = [str(path) for path in (folder.path / "results").rglob(".*") if path.is_file() and _is_left(path)]

@@ -18,7 +18,10 @@ from ua3dtalk.media.frames import frames_at
 from ua3dtalk.settings import FaceSettings
 from ua3dtalk.subject import Subject
 
-NAMES = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight")
+NAMES = (
+    *("jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight"),
+    *(f"other{k}" for k in range(47)),
+)
 
 
 @given(st.lists(st.booleans(), min_size=2, max_size=30).filter(any))

@@ -150,7 +150,13 @@ def test_stage_keeps_the_order_of_frames_and_leaves_frames_without_a_face_to_the
     subject = make_bundle(video)
     valid = np.arange(total) != 3
     points = np.zeros((total, 478, 3), np.float32)
-    np.savez(subject.root / "landmarks.npz", points=points, blendshapes=points[:, :52, 0], valid=valid, names=["a"])
+    np.savez(
+        subject.root / "landmarks.npz",
+        points=points,
+        blendshapes=points[:, :52, 0],
+        valid=valid,
+        names=[f"shape{k}" for k in range(52)],
+    )
     seen: list[bool] = []
 
     def run(_: object, feed: dict[str, np.ndarray]) -> list[np.ndarray]:

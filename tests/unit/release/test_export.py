@@ -256,7 +256,7 @@ def test_priors_of_another_length_are_refused(tmp_path: Path) -> None:
     subject = with_priors(write_tiny_subject(tmp_path / "short", frames=12))
     data = dict(np.load(subject.root / "priors.npz"))
     np.savez(subject.root / "priors.npz", **data | {"lip_expression": data["lip_expression"][:-1]})
-    with pytest.raises(DataError, match=r"lip_expression is \[11, 64\].*\[12, 64\]") as error:
+    with pytest.raises(DataError, match=r"lip_expression is float32 \[11, 64\].*\[12, 64\]") as error:
         conditions(Subject(subject.root))
     assert "\n" not in str(error.value)
 

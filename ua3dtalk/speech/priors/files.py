@@ -27,7 +27,7 @@ _SENSE: dict[str, tuple[int | str, ...]] = {
     "axes": ("D", "P"),
     "taps": ("W",),
     "centre": ("W", "P"),
-    "scale": (),
+    "scale": (1,),
 }
 _SHAPES: dict[str, dict[str, tuple[int | str, ...]]] = {
     "tokens": _SENSE,
