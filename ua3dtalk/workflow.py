@@ -70,6 +70,8 @@ def progress(items: Iterable[Item], label: str, total: int | None = None, every:
     start = last = time.monotonic()
     for done, item in enumerate(items):
         now = time.monotonic()
+        if done == 0:
+            start = now  # what was prepared before the first one says nothing of the others
         if now - last >= every and done:
             last = now
             left = f", {(now - start) / done * (total - done):.0f} s left" if total else ""

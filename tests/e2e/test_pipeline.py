@@ -19,7 +19,7 @@ from workflow_copy import Workflow, copy_workflow
 from benchmarks.faults.__main__ import survive
 from benchmarks.faults.folder import Reference
 from ua3dtalk.provenance import STAGES, below
-from ua3dtalk.subject import ACTION_UNITS, SAMPLES_PER_FRAME, Region, Subject
+from ua3dtalk.subject import ACTION_UNITS, AUDIO_RATE, SAMPLES_PER_FRAME, Region, Subject
 
 pytestmark = pytest.mark.slow
 
@@ -145,6 +145,23 @@ def test_the_figures_say_what_they_are(subject: Subject) -> None:
     assert metrics["speed"]["frames_per_second"] > 0
     assert metrics["cost"]["seconds"] > 0
     assert 100 < metrics["cost"]["peak_memory_mb"] < 6000
+
+
+@pytest.mark.parametrize("fast", [[], ["--fast"]], ids=["ensemble", "fast"])
+def test_the_trained_head_says_a_voice(subject: Subject, tmp_path: Path, fast: list[str]) -> None:
+    import av
+    import soundfile
+
+    from ua3dtalk.cli import main
+
+    voice, out = tmp_path / "voice.wav", tmp_path / "said.mp4"
+    soundfile.write(voice, subject.audio()[: 30 * SAMPLES_PER_FRAME], AUDIO_RATE)
+    assert main(["say", str(subject.root), str(voice), "--out", str(out), *fast]) == 0
+    with av.open(str(out)) as container:
+        assert len(container.streams.audio) == 1
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 30
+    assert 5 < np.std(frames[15]) and not np.array_equal(frames[0], frames[-1]), "a picture that moves"
 
 
 def test_a_second_run_has_nothing_to_do(finished: Workflow) -> None:
