@@ -51,10 +51,10 @@ if workflow.is_main_process and (unknown := sorted(ASKED - set(CONFIG.actors))):
 
 if workflow.is_main_process:
     large_graphs.prepare()
-if not workflow.is_main_process:
+    if driver.enter(unlock="--unlock" in sys.argv):
+        print("ua3dtalk: the run before this one was killed; going on from what it finished", file=sys.stderr)
+else:
     driver.end_with_run()
-elif driver.enter(unlock="--unlock" in sys.argv):
-    print("ua3dtalk: the run before this one was killed; going on from what it finished", file=sys.stderr)
 
 # Jobs run the code that is hashed: an environment may hold the package of another folder, or none.
 PACKAGE = Path(ua3dtalk.__file__).parents[1]

@@ -20,19 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from slurm_node import one_node  # noqa: E402
+from slurm_node import ON_ONE_NODE, one_node  # noqa: E402
 from workflow_copy import Workflow, copy_workflow  # noqa: E402
 
-OPTIONS = [
-    "--profile",
-    "profiles/slurm",
-    "--cores",
-    "2",
-    "--max-threads",
-    "2",
-    "--slurm-no-account",
-    "--slurm-keep-successful-logs",
-]
+OPTIONS = [*ON_ONE_NODE, "--slurm-keep-successful-logs"]
 TARGET = ["--", "results/May/metrics.json"]
 
 

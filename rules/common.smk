@@ -10,15 +10,20 @@ def state_of(stage):
     return lambda wildcards: STATES.of(stage, wildcards.actor)
 
 
+def actor_of(wildcards):
+    """The actor of a job, empty for what is made for all."""
+    return getattr(wildcards, "actor", "")
+
+
 def memory(rule):
     """Memory that a rule's job asks a cluster for, MB; a retry asks for more."""
-    return lambda wildcards, attempt: needs.memory_mb(rule, CONFIG, attempt)
+    return lambda wildcards, attempt: needs.memory_mb(rule, CONFIG.of(actor_of(wildcards)), attempt)
 
 
 def minutes(rule):
     """Time that a rule's job asks a cluster for."""
-    film = lambda wildcards: needs.film_minutes(Path("results") / getattr(wildcards, "actor", ""))
-    return lambda wildcards, attempt: needs.minutes(rule, CONFIG, film(wildcards), attempt)
+    film = lambda wildcards: needs.film_minutes(Path("results") / actor_of(wildcards))
+    return lambda wildcards, attempt: needs.minutes(rule, CONFIG.of(actor_of(wildcards)), film(wildcards), attempt)
 
 
 def asset(name):

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import psutil
 
+# Of snakemake: the profile as it is used, on two processors.
+ON_ONE_NODE = [*("--profile", "profiles/slurm"), *("--cores", "2", "--max-threads", "2"), "--slurm-no-account"]
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 DAEMONS = ("munged", "slurmctld", "slurmd")
 PROGRAMS = (*DAEMONS, "sbatch", "srun", "squeue", "scancel", "sinfo", "scontrol")

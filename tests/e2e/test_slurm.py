@@ -12,25 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from slurm_node import ON_ONE_NODE
 from workflow_copy import IMPATIENT, Workflow, copy_workflow
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 ACTORS = ("May", "Ann")
 SMALL = ["budget=tiny", "training={checkpoint_seconds: 0.1}"]
-SLURM = [
-    "--profile",
-    "profiles/slurm",
-    "--cores",
-    "2",
-    "--max-threads",
-    "2",
-    "--latency-wait",
-    "10",
-    "--retries",
-    "1",
-    "--slurm-no-account",
-]
+SLURM = [*ON_ONE_NODE, "--latency-wait", "10", "--retries", "1"]
 TARGETS = ["--", *(f"results/{actor}/metrics.json" for actor in ACTORS)]
 
 

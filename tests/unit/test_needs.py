@@ -60,3 +60,12 @@ def test_profiles_group_rules_that_exist_and_leave_training_alone_on_slurm(root:
     assert set(groups) <= known
     if profile == "slurm":
         assert not {"train_mouth", "train_face", "train_fuse"} & set(groups)
+
+
+def test_an_actor_s_own_settings_count() -> None:
+    own = config(
+        actors={"a": {"clips": ["a.mp4"]}, "b": {"clips": ["b.mp4"], "media": {"size": 512}, "budget": "full"}}
+    )
+    small, large = (own.of(name) for name in ("a", "b"))
+    assert needs.memory_mb("train_face", large) > 2 * needs.memory_mb("train_face", small)
+    assert needs.minutes("train_face", large, 1) > 4 * needs.minutes("train_face", small, 1)

@@ -234,13 +234,16 @@ def test_cost_reads_the_benchmarks(tmp_path: Path) -> None:
         path.write_text(f"s\th:m:s\tmax_rss\n{row}\n")
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/landmarks.json").write_text('{"peak_memory_mb": 200}')
+    # A rule whose results may come out of a cache has no table.
+    (tmp_path / "logs/regions.json").write_text('{"seconds": 60.26, "peak_memory_mb": 449}')
     assert cost(tmp_path) == {
         "stages": {
             "decode": {"seconds": 2.0, "peak_memory_mb": 132},
             "landmarks": {"seconds": 0.5, "peak_memory_mb": 200},
+            "regions": {"seconds": 60.3, "peak_memory_mb": 449},
         },
-        "seconds": 2.5,
-        "peak_memory_mb": 200,
+        "seconds": 62.8,
+        "peak_memory_mb": 449,
     }
 
 

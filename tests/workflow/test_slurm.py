@@ -10,23 +10,12 @@ from pathlib import Path
 
 import pytest
 import slurm_node
+from slurm_node import ON_ONE_NODE
 from workflow_copy import IMPATIENT, Workflow, copy_workflow
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
-SLURM = [
-    "--profile",
-    "profiles/slurm",
-    "--cores",
-    "2",
-    "--max-threads",
-    "2",
-    "--latency-wait",
-    "10",
-    "--retries",
-    "0",
-    "--slurm-no-account",
-]
+SLURM = [*ON_ONE_NODE, "--latency-wait", "10", "--retries", "0"]
 CROP = ["--", "results/anna/crop.json"]
 
 
