@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -152,11 +154,16 @@ def test_the_trained_head_says_a_voice(subject: Subject, tmp_path: Path, fast: l
     import av
     import soundfile
 
-    from ua3dtalk.cli import main
-
     voice, out = tmp_path / "voice.wav", tmp_path / "said.mp4"
     soundfile.write(voice, subject.audio()[: 30 * SAMPLES_PER_FRAME], AUDIO_RATE)
-    assert main(["say", str(subject.root), str(voice), "--out", str(out), *fast]) == 0
+    words = ["-X", "importtime", "-m", "ua3dtalk.cli", "say", str(subject.root), str(voice), "--out", str(out), *fast]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "torch" in loaded
+    assert not loaded & {"torch._dynamo", "sympy", "librosa", "mediapipe"}, (
+        "seconds of start that a voice does not need"
+    )
     with av.open(str(out)) as container:
         assert len(container.streams.audio) == 1
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

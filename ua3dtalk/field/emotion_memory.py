@@ -52,7 +52,8 @@ class EmotionMemory(nn.Module):
         self.query = nn.Linear(embedding, width)
         books = [torch.empty(count, width) for count in entries]
         for book in books:
-            _ = book.normal_() if attention == "selective" else book.uniform_(0.1, 0.5)
+            if not book.is_meta:  # there `normal_` would load torch's compiler, which takes a second
+                _ = book.normal_() if attention == "selective" else book.uniform_(0.1, 0.5)
         self.books = nn.ParameterList([nn.Parameter(book) for book in books])
         if attention == "selective":
             self.log_sharpness = nn.Parameter(torch.tensor(math.log(SCORE_DEVIATION * math.sqrt(width))))

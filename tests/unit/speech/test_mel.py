@@ -34,6 +34,17 @@ def test_a_tone_lights_the_band_of_its_frequency() -> None:
         assert abs(int(rows[20:80].mean(axis=0).argmax()) - band) <= 1
 
 
+def test_the_same_rows_as_librosas() -> None:
+    import librosa
+
+    samples = np.random.default_rng(1).normal(0, 0.1, 50 * SAMPLES_PER_FRAME).astype(np.float32)
+    padded = np.pad(samples, mel_module.WINDOW // 2)
+    theirs = librosa.feature.melspectrogram(
+        y=padded, sr=AUDIO_RATE, n_fft=400, hop_length=160, n_mels=80, power=1.0, center=False
+    )
+    np.testing.assert_allclose(log_mel(samples), np.log(theirs.T)[:200], atol=1e-5)
+
+
 def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = np.random.default_rng(0).normal(0, 0.1, 40 * SAMPLES_PER_FRAME).astype(np.float32)
     whole = log_mel(samples)

@@ -157,8 +157,8 @@ def place_codes() -> torch.Tensor:
     wav2vec2's tokens know where they stand; from Whisper's that was taken off (`speech.whisper`). Without it F1 would
     see the attention, which is where spectrum and rhythm come in, only through whatever was said.
     """
-    place = (torch.arange(TOKENS) + 0.5) / TOKENS
-    return torch.cos(torch.pi * place[:, None] * torch.arange(PLACES))
+    place = (np.arange(TOKENS) + 0.5) / TOKENS
+    return torch.from_numpy(np.cos(np.pi * place[:, None] * np.arange(PLACES)).astype(np.float32))
 
 
 def save_emotion(path: Path, model: EmotionModel, state: str) -> None:
