@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ua3dtalk.reading import open_regular
+from ua3dtalk.workflow import atomic
 
 MOST_HEADER = 16 << 20  # bytes of names and shapes
 TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.uint8, torch.bool)
@@ -37,6 +39,22 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} has values that are not finite")
     return tensors, texts
+
+
+def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
+    """Write a safetensors file, atomically; equal content gives equal bytes.
+
+    The library leaves the order of the texts to chance, and with it the digest by which films name their model.
+    """
+    data = save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, dict(texts))
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(texts.items()))
+    words = json.dumps(header, separators=(",", ":")).encode()
+    words += b" " * (-len(words) % 8)  # tensors begin at a multiple of eight
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        file.write(len(words).to_bytes(8, "little") + words)
+        file.write(memoryview(data)[end:])
 
 
 def facts_of(texts: Mapping[str, str]) -> dict[str, Any]:

@@ -13,9 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
 from workflow_copy import Workflow, copy_workflow
 
 from benchmarks.faults.__main__ import survive
@@ -222,11 +220,8 @@ def test_a_kill_in_the_middle_changes_nothing(finished: Workflow, tmp_path: Path
     assert done.returncode == 0, done.stderr[-3000:]
     assert figures(again) == figures(finished)
     for model in ("mouth", "face", "fused"):
-        straight, resumed = (
-            load_file(each.folder / MAY / "model" / f"{model}.safetensors") for each in (finished, again)
-        )
-        assert straight.keys() == resumed.keys()
-        assert all(torch.equal(tensor, resumed[name]) for name, tensor in straight.items()), model
+        name = Path(MAY, "model", f"{model}.safetensors")
+        assert (again.folder / name).read_bytes() == (finished.folder / name).read_bytes(), model
     left = [path for path in (again.folder / MAY).rglob(".*") if path.name != ".snakemake_timestamp"]
     assert not left, "temporary files and checkpoints are gone"
 

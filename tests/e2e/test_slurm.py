@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 from slurm_node import ON_ONE_NODE
 from workflow_copy import IMPATIENT, Workflow, copy_workflow
 
@@ -72,11 +70,8 @@ def figures(workflow: Workflow, actor: str) -> dict:
 def test_the_results_are_those_of_a_local_run(local: Workflow, through_slurm: Workflow, actor: str) -> None:
     assert figures(through_slurm, actor) == figures(local, actor)
     for model in ("mouth", "face", "fused"):
-        one, other = (
-            load_file(each.folder / f"results/{actor}/model/{model}.safetensors") for each in (local, through_slurm)
-        )
-        assert one.keys() == other.keys()
-        assert all(torch.equal(tensor, other[name]) for name, tensor in one.items()), model
+        name = f"results/{actor}/model/{model}.safetensors"
+        assert (through_slurm.folder / name).read_bytes() == (local.folder / name).read_bytes(), model
 
 
 def test_the_cancelled_training_went_on_from_its_checkpoint(through_slurm: Workflow) -> None:

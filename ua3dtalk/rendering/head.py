@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ua3dtalk.field.branch import Branch, BranchShape, Edits, PositionParts
@@ -18,8 +17,7 @@ from ua3dtalk.field.landmark_motion import LandmarkMotion
 from ua3dtalk.field.uncertain import Codes, UncertainBranch, UncertainParts, UncertainShape
 from ua3dtalk.reading import reading
 from ua3dtalk.splat.cloud import Cloud
-from ua3dtalk.tensors import check_fit, facts_of, read_tensors
-from ua3dtalk.workflow import atomic
+from ua3dtalk.tensors import check_fit, facts_of, read_tensors, write_tensors
 
 MOST_RADIUS = 100  # frames around one that its lips can be read from
 SHAPES: dict[str, type[BranchShape] | type[UncertainShape]] = {"plain": BranchShape, "uncertain": UncertainShape}
@@ -228,9 +226,7 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def save_tensors(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], out: Path, state: str) -> None:
     """Write tensors as safetensors with the facts as json in its metadata."""
-    detached = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
-    with atomic(out) as temporary:
-        save_file(detached, temporary, metadata={"state": state, "facts": json.dumps(facts)})
+    write_tensors(out, tensors, {"state": state, "facts": json.dumps(facts)})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -13,8 +13,7 @@ from ua3dtalk.reading import reading
 from ua3dtalk.subject import TOKENS_PER_FRAME
 from ua3dtalk.sync.lips import MEASURES
 from ua3dtalk.sync.talk import Talk
-from ua3dtalk.tensors import check_fit, read_tensors
-from ua3dtalk.workflow import atomic
+from ua3dtalk.tensors import check_fit, read_tensors, write_tensors
 
 TOKEN_WIDTH = 512
 COMPONENTS = 64  # of the tokens: with all 512 the voices of the training clips are learned by heart
@@ -69,10 +68,7 @@ class LocalSync(nn.Module):
 
 def save_net(net: LocalSync, path: Path, metadata: dict[str, str]) -> None:
     """Write the net as safetensors with texts beside it."""
-    from safetensors.torch import save_file
-
-    with atomic(path) as temporary:
-        save_file({name: value.contiguous() for name, value in net.state_dict().items()}, temporary, metadata)
+    write_tensors(path, net.state_dict(), metadata)
 
 
 def load_net(path: Path) -> LocalSync:

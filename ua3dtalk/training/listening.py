@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from ua3dtalk.errors import DataError
 from ua3dtalk.face.lips import lip_coefficients
@@ -26,9 +25,8 @@ from ua3dtalk.speech.priors.hearing import evenly, window_axes
 from ua3dtalk.speech.priors.kernel import gaussian_kernel, typical_spread
 from ua3dtalk.speech.windows import MEL_PER_FRAME, heard_alone
 from ua3dtalk.subject import TOKENS_PER_FRAME, Subject
-from ua3dtalk.tensors import read_tensors
+from ua3dtalk.tensors import read_tensors, write_tensors
 from ua3dtalk.training.settings import AudioSettings
-from ua3dtalk.workflow import atomic
 
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 COMPONENTS = 256  # of the windows, enough to tell them apart
@@ -142,8 +140,7 @@ def save_listening(listening: Listening, out: Path, state: str) -> None:
         "read": torch.from_numpy(listening.read),
         "correlation": torch.from_numpy(listening.correlation.astype(np.float32)),
     }
-    with atomic(out) as temporary:
-        save_file(tensors, temporary, metadata={"state": state})
+    write_tensors(out, tensors, {"state": state})
 
 
 def load_listening(path: Path) -> Listening:

@@ -34,6 +34,14 @@ def same(a: Head, b: Head) -> None:
     assert a.sh_degree == b.sh_degree
 
 
+def test_the_same_head_is_the_same_bytes(tiny_subject: Subject, path: Path) -> None:
+    head, contents = tiny_head(tiny_subject), set()
+    for _ in range(8):
+        save_head(head, path, "abc")
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+
+
 @pytest.mark.parametrize("free_code", [0, 4])
 def test_file_keeps_the_whole_head(tiny_subject: Subject, path: Path, free_code: int) -> None:
     head = tiny_head(tiny_subject, free_code=free_code)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from ua3dtalk.errors import DataError
@@ -19,7 +18,7 @@ from ua3dtalk.speech.emotion.network import WIDTH, CoAttention, SmallSpectrum, T
 from ua3dtalk.speech.emotion.official import BINS, OfficialVoice, official_voice, official_windows
 from ua3dtalk.speech.mel import BANDS, log_mel
 from ua3dtalk.subject import AUDIO_RATE, SAMPLES_PER_FRAME, TOKENS_PER_FRAME, Clip
-from ua3dtalk.tensors import check_fit, facts_of, read_tensors
+from ua3dtalk.tensors import check_fit, facts_of, read_tensors, write_tensors
 
 ALIGN_HIDDEN = 64
 PLACES = 16  # channels that tell each token's place in the window
@@ -171,9 +170,9 @@ def save_emotion(path: Path, model: EmotionModel, state: str) -> None:
         "official": listener.official,
         "encoder": model.encoder,
     }
-    tensors = {f"listener.{name}": value.contiguous() for name, value in listener.state_dict().items()}
+    tensors = {f"listener.{name}": value for name, value in listener.state_dict().items()}
     tensors["prototypes"] = torch.from_numpy(model.prototypes)
-    save_file(tensors, path, {"state": state, "facts": json.dumps(facts)})
+    write_tensors(path, tensors, {"state": state, "facts": json.dumps(facts)})
 
 
 def load_emotion(path: Path) -> EmotionModel:

@@ -60,8 +60,7 @@ def distil_emotion(
         recognised(model, track, wanted, subject.test_frames, everywhere),
         recognised(model, alone, wanted, subject.test_frames, subject.test_frames),
     ]
-    with atomic(out_model) as temporary:
-        save_emotion(temporary, model, state)
+    save_emotion(out_model, model, state)
     with atomic(out) as temporary:
         np.savez(
             temporary,

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ua3dtalk.reading import check_shape, floats, reading
@@ -18,8 +17,7 @@ from ua3dtalk.speech.priors.nets import WIDTH, PriorNets
 from ua3dtalk.speech.priors.novelty import Novelty
 from ua3dtalk.speech.priors.reader import Mixing, PriorReader
 from ua3dtalk.speech.priors.ridge import Ridge
-from ua3dtalk.tensors import check_fit, read_tensors
-from ua3dtalk.workflow import atomic
+from ua3dtalk.tensors import check_fit, read_tensors, write_tensors
 
 _SENSE: dict[str, tuple[int | str, ...]] = {
     "mean": ("D",),
@@ -58,8 +56,7 @@ def save_priors(reader: PriorReader, out: Path, state: str) -> None:
     tensors = {name: torch.from_numpy(np.array(value, np.float32, order="C")) for name, value in arrays.items()}
     for number, nets in enumerate(reader.nets):
         tensors |= {f"nets.{number}.{name}": value for name, value in nets.state_dict().items()}
-    with atomic(out) as temporary:
-        save_file(tensors, temporary, metadata={"state": state})
+    write_tensors(out, tensors, {"state": state})
 
 
 def load_priors(path: Path) -> PriorReader:
