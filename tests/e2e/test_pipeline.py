@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 from safetensors import safe_open
-from workflow_copy import Workflow, copy_workflow
+from workflow_copy import Workflow
 
 from benchmarks.faults.__main__ import survive
 from benchmarks.faults.folder import Reference
@@ -23,18 +23,7 @@ from ua3dtalk.subject import ACTION_UNITS, AUDIO_RATE, SAMPLES_PER_FRAME, Region
 
 pytestmark = pytest.mark.slow
 
-CONFIG = ["budget=tiny", "training={checkpoint_seconds: 0.1}"]
 MAY = Path("results/May")
-
-
-@pytest.fixture(scope="module")
-def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """The built-in actor from nothing to metrics.json."""
-    workflow = copy_workflow(root, tmp_path_factory.mktemp("e2e") / "straight", stub=False)
-    workflow.config = CONFIG
-    done = workflow.run()
-    assert done.returncode == 0, done.stderr[-3000:]
-    return workflow
 
 
 @pytest.fixture
@@ -197,11 +186,7 @@ def forget(workflow: Workflow, *stages: str) -> None:
 
 @pytest.mark.parametrize("stage", ["regions", "train_face"])
 def test_a_kill_in_the_middle_changes_nothing(finished: Workflow, tmp_path: Path, stage: str) -> None:
-    again = Workflow(tmp_path / "copy", CONFIG)
-    shutil.copytree(finished.folder, again.folder, symlinks=True)
-    (again.folder / "sitecustomize.py").write_text(
-        (again.folder / "sitecustomize.py").read_text().replace(str(finished.folder), str(again.folder))
-    )
+    again = Workflow(Reference(finished.folder).copy(tmp_path / "copy").path, finished.config)
     forget(again, *below(stage))
     log = again.folder / MAY / "logs" / f"{stage}.log"
     driver = again.start("--cores", "2")

@@ -13,25 +13,23 @@ import pytest
 from slurm_node import ON_ONE_NODE
 from workflow_copy import IMPATIENT, Workflow, copy_workflow
 
+from benchmarks.faults.folder import Reference
+
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 ACTORS = ("May", "Ann")
-SMALL = ["budget=tiny", "training={checkpoint_seconds: 0.1}"]
 SLURM = [*ON_ONE_NODE, "--latency-wait", "10", "--retries", "1"]
 TARGETS = ["--", *(f"results/{actor}/metrics.json" for actor in ACTORS)]
 
 
 @pytest.fixture(scope="module")
-def local(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def local(finished: Workflow, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """May, and an actor whose clips come from outside, like a user's: copies of those that May's first rule makes."""
-    workflow = copy_workflow(root, tmp_path_factory.mktemp("local") / "copy", stub=False)
-    sources = [f"results/May/source/{emotion}.mp4" for emotion in ("neutral", "happy", "angry")]
-    workflow.config = SMALL
-    made = workflow.snakemake("--cores", "2", "--", *sources)
-    assert made.returncode == 0, made.stderr[-3000:]
+    workflow = Workflow(Reference(finished.folder).copy(tmp_path_factory.mktemp("local") / "copy").path)
     outside = tmp_path_factory.mktemp("clips")
-    clips = [str(shutil.copy(workflow.folder / source, outside)) for source in sources]
-    workflow.config = [*SMALL, f"actors={{May: {{clips: builtin}}, Ann: {{clips: {clips}}}}}"]
+    sources = (workflow.folder / f"results/May/source/{emotion}.mp4" for emotion in ("neutral", "happy", "angry"))
+    clips = [str(shutil.copy(source, outside)) for source in sources]
+    workflow.config = [*finished.config, f"actors={{May: {{clips: builtin}}, Ann: {{clips: {clips}}}}}"]
     done = workflow.snakemake("--cores", "2", *TARGETS)
     assert done.returncode == 0, done.stderr[-3000:]
     return workflow
