@@ -4,7 +4,8 @@
     python -m benchmarks.scale clips film.mp4 [--count 500]       many short clips against one long clip, stage by stage
     python -m benchmarks.scale minutes film.mp4 [--minutes 1 10]  memory and disk of longer clips, stage by stage
 
-The film is played over and over until it is so long. Memory is what a job's processes hold for themselves; pages of
+The film is played over and over until it is so long. Clips are compared by processor time, which other work on the
+machine changes little. Memory is what a job's processes hold for themselves; pages of
 mapped files, which the system takes back when it needs them, do not count.
 """
 
@@ -82,12 +83,16 @@ def short_clips(options: argparse.Namespace, folder: Path) -> None:
     sheet = "actor,path,clips\nlong,,whole.mp4\nshort,pieces,*.mp4\n"
     costs = run(options, folder, sheet, ["long", "short"])
     print(f"{options.count} clips of {options.seconds} s against one of the same length\n")
-    print("| stage | long s | short s | ratio |\n|---|---|---|---|")
-    for stage in costs["long"].seconds:
-        a, b = (costs[actor].seconds.get(stage, float("nan")) for actor in ("long", "short"))
-        print(f"| {stage} | {a:.1f} | {b:.1f} | {b / a if a else float('nan'):.2f} |")
-    a, b = (sum(costs[actor].seconds.values()) for actor in ("long", "short"))
-    print(f"| all | {a:.1f} | {b:.1f} | {b / a:.2f} |")
+    print("| stage | long: wall s | processor s | short: wall s | processor s | ratio |\n|---|---|---|---|---|---|")
+    long, short = costs["long"], costs["short"]
+    for stage in sorted(long.seconds.keys() & short.seconds.keys()):
+        print(_compared(stage, *(each[stage] for each in (long.seconds, long.busy, short.seconds, short.busy))))
+    print(_compared("all", *(sum(each.values()) for each in (long.seconds, long.busy, short.seconds, short.busy))))
+
+
+def _compared(name: str, *seconds: float) -> str:
+    ratio = seconds[3] / seconds[1] if seconds[1] else float("nan")
+    return f"| {name} | {' | '.join(f'{each:.1f}' for each in seconds)} | {ratio:.2f} |"
 
 
 def long_clips(options: argparse.Namespace, folder: Path) -> None:
@@ -114,9 +119,10 @@ def long_clips(options: argparse.Namespace, folder: Path) -> None:
 
 @dataclass
 class Costs:
-    """Seconds and own memory (MB) by stage."""
+    """Wall and processor seconds and own memory (MB) by stage."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    busy: dict[str, float] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
 
 
@@ -135,7 +141,12 @@ def run(options: argparse.Namespace, folder: Path, sheet: str, actors: Sequence[
         if done.returncode:
             sys.exit(done.stderr[-2000:])
         stages = cost(folder / "results" / actor, without=("report",))["stages"]
-        found[actor] = Costs({name: stage["seconds"] for name, stage in stages.items()}, watch.peak)
+        records = {name: folder / "results" / actor / "logs" / f"{name}.json" for name in stages}
+        found[actor] = Costs(
+            {name: stage["seconds"] for name, stage in stages.items()},
+            {name: json.loads(record.read_text())["processor_seconds"] for name, record in records.items()},
+            watch.peak,
+        )
     return found
 
 

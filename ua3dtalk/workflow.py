@@ -364,11 +364,13 @@ def _remove_leftovers(outputs: list[Path]) -> None:
 
 def _summary(frame: Job, seconds: float) -> dict[str, Any]:
     """Of a job that has done its work, for its record."""
-    kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    kilobytes = max(each.ru_maxrss for each in used)
     return {
         "rule": frame.rule,
         "actor": frame.actor,
         "state": frame.state,
         "seconds": round(seconds, 2),
+        "processor_seconds": round(sum(each.ru_utime + each.ru_stime for each in used), 2),
         "peak_memory_mb": round(kilobytes / (1 << 20 if sys.platform == "darwin" else 1 << 10)),
     }

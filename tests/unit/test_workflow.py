@@ -66,6 +66,7 @@ def test_a_job_knows_its_settings_and_leaves_a_record(snakemake: SimpleNamespace
     assert record["outputs"] == {"results/May/clips.json": 2}
     assert record["sha256"] == {"results/May/clips.json": hashlib.sha256(b"{}").hexdigest()}
     assert record["peak_memory_mb"] > 10
+    assert record["processor_seconds"] > 0
 
 
 def test_a_job_opens_the_bundles_that_it_pools(snakemake: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
