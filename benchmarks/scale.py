@@ -40,8 +40,8 @@ SCRIPT = re.compile(r"\.snakemake/scripts/[^.]+\.(\w+)\.py$")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="where to work; kept, and gone on from when it is there")
-    parser.add_argument("--until", nargs="*", default=["metrics.json"], help="files of each actor that are made")
-    parser.add_argument("--config", nargs="*", default=["budget=tiny"], help="as snakemake --config")
+    parser.add_argument("--until", action="append", help="a file of each actor that is made, metrics.json unless given")
+    parser.add_argument("--config", action="append", default=["budget=tiny"], help="as snakemake --config")
     kinds = parser.add_subparsers(dest="kind", required=True)
     kinds.add_parser("actors").add_argument("--counts", type=int, nargs="*", default=[100, 300, 1000])
     clips = kinds.add_parser("clips")
@@ -134,7 +134,7 @@ def run(options: argparse.Namespace, folder: Path, sheet: str, actors: Sequence[
         watch = Watch(folder / f"{actor}.memory.json")
         done = snakemake(
             folder,
-            ["--cores", "all", "--", *(f"results/{actor}/{file}" for file in options.until)],
+            ["--cores", "all", "--", *(f"results/{actor}/{file}" for file in options.until or ["metrics.json"])],
             ["actors=actors.csv", *options.config],
         )
         watch.end()
