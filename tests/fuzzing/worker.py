@@ -61,6 +61,7 @@ def main(names: list[str], count: int, number: int, folder: Path) -> None:
 def _give(name: str, count: int, number: int, target: tuple[Any, Any], current: Path, out: TextIO) -> None:
     strategy, read = target
     base: list[int] = []
+    kept = 0  # bytes of inputs that hypothesis remembers
 
     @seed(number)
     @settings(
@@ -72,14 +73,18 @@ def _give(name: str, count: int, number: int, target: tuple[Any, Any], current: 
     )
     @given(strategy)
     def inputs(content: bytes) -> None:
+        nonlocal kept
         if not base:  # libraries load with the first input
             with suppress(BaseException):
                 read(content)
-            base.append(_begin())
+            base.append(kilobytes("VmRSS"))
+        kept += len(content)
+        before = _begin()
         current.write_bytes(content)
         out.write(json.dumps({"at": "begin", "reader": name}) + "\n")
         said = _answer(read, content)
-        grown = kilobytes("VmHWM") - base[0]
+        # What this input took, or what all of them left behind.
+        grown = max(kilobytes("VmHWM") - before, kilobytes("VmRSS") - base[0] - kept // 1024)
         if said["result"] != "traceback" and grown * 1024 > NEARLY * GROWTH:
             said["result"] = "memory"
         out.write(json.dumps({"at": "end", "reader": name, "grown": grown, **said}) + "\n")
