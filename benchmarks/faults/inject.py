@@ -226,14 +226,14 @@ def _damage(flip: bool, touch: bool) -> Callable[[Case], Seen]:
     def inject(case: Case) -> Seen:
         name = some_input(case)
         damage(case.file(name), flip, touch)
-        return after_refusal(case, name)
+        return refused(case, name, case.folder.run(*case.stage.outputs))
 
     return inject
 
 
-def after_refusal(case: Case, name: str) -> Seen:
+def refused(case: Case, name: str, ended: Ended) -> Seen:
     """A damaged file has to be named; it is deleted, as the line says."""
-    lines = one_line(case.folder.run(*case.stage.outputs))
+    lines = one_line(ended)
     if name not in lines[0] or "delete it and run again" not in lines[0]:
         raise NotSurvived(f"{name} was damaged, and the line is: {lines[0]}")
     path = case.file(name)
@@ -304,7 +304,9 @@ def nan_input(case: Case) -> Seen:
 
     content["outputs"][name], content["sha256"][name] = size_of(path), digest_of(path)
     replace(record, json.dumps(content).encode())
-    return after_refusal(case, name)
+    ended = case.folder.run(*case.stage.outputs)
+    # A stage may not use the array; whether that is so is seen from its results, which have to be as without NaN.
+    return Seen() if ended.code == 0 else refused(case, name, ended)
 
 
 # Python runs it at the start of the copy's processes: one loss of a training is NaN, once.
