@@ -36,10 +36,12 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 TERMINATED = "stopped by SIGTERM"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NO_WRITING = (errno.EROFS, errno.EACCES, errno.EPERM)
-# What Python, numpy, torch, OpenCV, OpenBLAS and the loader of shared objects say when there is no memory left.
+# What Python, numpy, torch, OpenCV, OpenBLAS and the loader of shared objects say without memory; the last
+# two are Python's words for C code that got none and told nobody.
 _NO_MEMORY = re.compile(
     r"can('t|not) allocate memory|unable to allocate|insufficient memory|out of memory|bad_alloc"
-    r"|failed to map segment|can't start new thread|thread creation failed",
+    r"|failed to map segment|can't start new thread|thread creation failed"
+    r"|error return without exception set|without setting an exception",
     re.IGNORECASE,
 )
 
