@@ -58,7 +58,7 @@ def check_inputs(paths: Iterable[Path | str]) -> None:
 def _read_records(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """The records of an actor's, a run's or the assets' folder; a broken one tells nothing."""
     found = []
-    for record in sorted((folder / "logs").glob("*.json")):
+    for record in sorted((folder / "logs").rglob("*.json")):  # of an asset that is a folder's part, one deeper
         try:
             content = json.loads(record.read_text())
         except (OSError, ValueError):

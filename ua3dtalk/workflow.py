@@ -39,7 +39,7 @@ _NO_WRITING = (errno.EROFS, errno.EACCES, errno.EPERM)
 # What Python, numpy, torch, OpenCV, OpenBLAS and the loader of shared objects say without memory; the last
 # two are Python's words for C code that got none and told nobody.
 _NO_MEMORY = re.compile(
-    r"can('t|not) allocate memory|unable to allocate|insufficient memory|out of memory|bad_alloc"
+    r"(can('t|not)|unable to|failed to) allocate|insufficient memory|out of memory|bad_alloc"
     r"|failed to map segment|can't start new thread|thread creation failed"
     r"|error return without exception set|without setting an exception",
     re.IGNORECASE,

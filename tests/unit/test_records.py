@@ -41,6 +41,17 @@ def test_what_was_not_touched_passes() -> None:
     assert json.loads(RECORD.read_text())["outputs"] == {str(VIDEO): 256, str(RENDERS): 10}
 
 
+def test_a_part_of_a_folder_of_weights_is_compared_too() -> None:
+    part = Path("results/.assets/whisper_base/model.bin")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"weights")
+    write_record(Path("results/.assets/logs/whisper_base/model.bin.json"), {"rule": "fetch_asset"}, [part])
+    check_inputs([part])
+    change(part, b"Weights")
+    with pytest.raises(DataError, match=r"whisper_base/model\.bin has another content since fetch_asset wrote it"):
+        check_inputs([part])
+
+
 @pytest.mark.parametrize("always", [0, 64 << 20])
 def test_a_flipped_bit_is_found_in_small_and_in_large_files(monkeypatch: pytest.MonkeyPatch, always: int) -> None:
     monkeypatch.setattr(records, "READ_ALWAYS", always)

@@ -107,6 +107,7 @@ def test_progress_reaches_log_and_terminal(snakemake: SimpleNamespace, capfd: py
         (OSError(12, "Cannot allocate memory"), "out of memory: "),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"), "out of memory: "),
         (ImportError("libx.so: failed to map segment from shared object"), "out of memory: "),
+        (RuntimeError("mkl_malloc: failed to allocate memory"), "out of memory: "),
         (SystemError("error return without exception set"), "out of memory: "),
         (KeyboardInterrupt(), "stopped; run again to go on"),
         (SystemExit(3), "ended early with 3 (a bug: see "),
