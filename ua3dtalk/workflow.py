@@ -52,6 +52,12 @@ def sha256_of(path: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def checkpoints_of(output: Path) -> tuple[Path, Path]:
+    """Where the job that writes a file keeps its last checkpoint, and the one before it."""
+    last = output.with_name(f".{output.stem}.checkpoint")
+    return last, last.with_name(f"{last.name}.before")
+
+
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary sibling with the same suffix; it takes the final name only when the block succeeds."""
@@ -237,6 +243,7 @@ def job(snakemake: Any) -> Iterator[Job]:
             record.unlink(missing_ok=True)
             _remove_leftovers(outputs)
             check_inputs(getattr(snakemake, "input", ()))
+            _remove_checkpoints(getattr(snakemake, "input", ()))
             yield frame
             write_record(record, _summary(frame, time.monotonic() - start), outputs)
         except BaseException as error:
@@ -362,6 +369,17 @@ def _remove_leftovers(outputs: list[Path]) -> None:
             for path in output.parent.iterdir():
                 if pattern.fullmatch(path.name) and path.is_file():
                     path.unlink(missing_ok=True)
+
+
+def _remove_checkpoints(inputs: Iterable[Path | str]) -> None:
+    """Those of the jobs before this one.
+
+    They could not do it themselves: who is killed on its way out, its results written, loses them and starts anew.
+    """
+    for path in map(Path, inputs):
+        if path.parts[0] == RESULTS.name:
+            for checkpoint in checkpoints_of(path):
+                checkpoint.unlink(missing_ok=True)
 
 
 def _summary(frame: Job, seconds: float) -> dict[str, Any]:

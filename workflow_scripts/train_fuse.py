@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ua3dtalk.workflow import job
+from ua3dtalk.workflow import checkpoints_of, job
 
 with job(snakemake) as run:
     from ua3dtalk.training.stages import train_fuse
@@ -19,5 +19,5 @@ with job(snakemake) as run:
         settings=run.settings,
         seed=run.seed,
         state=run.state,
-        checkpoint=Path(snakemake.output.model).with_name(f".{run.rule}.checkpoint"),
+        checkpoint=checkpoints_of(Path(snakemake.output.model))[0],
     )

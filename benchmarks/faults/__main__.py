@@ -79,7 +79,8 @@ def run_again(reference: Reference, folder: Folder, stage: Stage, fault: str) ->
 
 
 def _is_left(path: Path) -> bool:
-    return path.name not in (".snakemake_timestamp", ".digests.json") and "logs" not in path.parts
+    checkpoint = ".checkpoint" in path.suffixes  # it stays until the next stage
+    return path.name not in (".snakemake_timestamp", ".digests.json") and "logs" not in path.parts and not checkpoint
 
 
 def main() -> None:

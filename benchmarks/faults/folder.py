@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.checkout import SITE, copy_checkout
+from ua3dtalk.workflow import checkpoints_of
 
 CONFIG = ["budget=tiny", "training={checkpoint_seconds: 0.1}"]
 LAST = "results/May/report.html"
@@ -50,7 +51,7 @@ class Stage:
     def checkpoint(self) -> str | None:
         """The file that it renews while it runs, if it is one that does."""
         trains = self.name in ("train_mouth", "train_face", "train_fuse")
-        return str(Path(self.outputs[0]).with_name(f".{self.name}.checkpoint")) if trains else None
+        return str(checkpoints_of(Path(self.outputs[0]))[0]) if trains else None
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Folder:
     def forget(self, *stages: Stage) -> None:
         """Take away what stages left, as if they had not run yet."""
         for stage in stages:
-            for name in (*stage.outputs, stage.record, stage.log, stage.benchmark):
+            checkpoints = map(str, checkpoints_of(Path(stage.outputs[0])))
+            for name in (*stage.outputs, stage.record, stage.log, stage.benchmark, *checkpoints):
                 path = self.path / name
                 if path.is_dir():
                     shutil.rmtree(path)

@@ -190,7 +190,7 @@ def test_a_kill_in_the_middle_changes_nothing(finished: Workflow, tmp_path: Path
     forget(again, *below(stage))
     log = again.folder / MAY / "logs" / f"{stage}.log"
     driver = again.start("--cores", "2")
-    sign = again.folder / MAY / "model/.train_face.checkpoint" if stage == "train_face" else log
+    sign = again.folder / MAY / "model/.face.checkpoint" if stage == "train_face" else log
     end = time.monotonic() + 120
     while not sign.exists():
         assert driver.poll() is None and time.monotonic() < end, "the stage has not begun"

@@ -42,7 +42,7 @@ def through_slurm(root: Path, local: Workflow, slurm: Path, tmp_path_factory: py
     workflow.config = local.config
     workflow.program = ["-c", IMPATIENT]
     with workflow.start(*SLURM, *TARGETS) as driver:
-        checkpoint = workflow.folder / "results/May/model/.train_face.checkpoint"
+        checkpoint = workflow.folder / "results/May/model/.face.checkpoint"
         while driver.poll() is None and not checkpoint.exists():
             time.sleep(0.02)
         cancel("rule_train_face_wildcards_May")

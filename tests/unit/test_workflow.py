@@ -25,7 +25,7 @@ from ua3dtalk import driver, workflow
 from ua3dtalk.config import Config
 from ua3dtalk.errors import InputError
 from ua3dtalk.outcomes import cost, failures
-from ua3dtalk.workflow import atomic, job, one_line, progress
+from ua3dtalk.workflow import atomic, checkpoints_of, job, one_line, progress
 
 
 @pytest.fixture(autouse=True)
@@ -209,6 +209,22 @@ def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(snakemake: Simpl
         (folder / "clips.json").write_text("")
     left = sorted(path.name for path in folder.iterdir() if path.is_file())
     assert left == [".clips.checkpoint", ".other.123.json", "clips.123.json", "clips.json"]
+
+
+def test_a_checkpoint_goes_when_the_result_is_read(snakemake: SimpleNamespace) -> None:
+    model = Path("results/May/model/face.safetensors")
+    others = model.with_name(".mouth.checkpoint")
+    model.parent.mkdir(parents=True)
+    for path in (model, others, *checkpoints_of(model)):
+        path.write_text("")
+    snakemake.output = [str(model)]
+    with job(snakemake):
+        pass
+    assert all(path.exists() for path in checkpoints_of(model)), "who trained it may be killed on its way out"
+    snakemake.input, snakemake.output = [str(model)], ["results/May/clips.json"]
+    with job(snakemake):
+        assert sorted(path.name for path in model.parent.iterdir()) == [".mouth.checkpoint", "face.safetensors"]
+        Path(snakemake.output[0]).write_text("{}")
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

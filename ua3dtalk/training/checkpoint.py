@@ -20,7 +20,7 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class Checkpoint:
-    """A file that a stage renews every few seconds, with the one before it, and removes when it is done.
+    """A file that a stage renews every few seconds, with the one before it, which the next stage removes.
 
     Each begins with the sha256 of the rest: torch loads flipped bits as they are.
 
@@ -71,11 +71,6 @@ class Checkpoint:
             if path.exists():
                 os.replace(path, before)
         self._last = time.monotonic()
-
-    def remove(self) -> None:
-        """The stage is done."""
-        for path in self._paths():
-            path.unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:
         """The last one and the one before it."""

@@ -141,7 +141,6 @@ def train_branch(
     save_branch(trained, out, state)
     curve.write(losses, state)
     branch_picture(frames, trainer, kind.example, own, curve, picture)
-    saved.remove()
 
 
 def train_fuse(
@@ -189,7 +188,6 @@ def train_fuse(
     save_head(head, out, state)
     curve.write(losses, state)
     fuse_picture(subject, trainer, curve, picture)
-    saved.remove()
 
 
 def _doubt_trainer(
