@@ -352,9 +352,11 @@ def nan_batch(case: Case) -> Seen:
     clean = site.read_text()
     site.write_text(clean + NAN_ONCE.format(first=case.draw.randrange(5, 15), checkpoint=case.stage.checkpoint))
     ended = case.folder.run(*case.stage.outputs)
-    lost = lost_seconds(case)
     site.write_text(clean)
-    return Seen(one_line(ended), lost)
+    lines = one_line(ended)
+    assert case.stage.checkpoint is not None
+    happened, saved = (case.file(name).stat().st_mtime for name in ("nan.txt", case.stage.checkpoint))
+    return Seen(lines, max(0.0, happened - saved))
 
 
 def _broken_checkpoint(flip: bool) -> Callable[[Case], Seen]:
